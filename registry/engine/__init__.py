@@ -1,0 +1,1 @@
+"""The rules of the registry as plain functions over plain values: what auditors and researchers import."""
