@@ -1,0 +1,1 @@
+"""Every change to people, organisations, approvals and the audit trail."""

@@ -1,0 +1,40 @@
+"""Refusals: a stable code for programs and a sentence that tells a person what to do."""
+
+from typing import NoReturn
+
+
+class Refused(Exception):
+    """A request that the rules turn down. Nothing was changed."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(code, sentence)
+        self.code = code
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Forbidden(Refused):
+    """The actor may not do this, whatever the rest of the request says."""
+
+
+class Unknown(Refused):
+    """There is no such thing, or none that the actor may see: the two must look the same."""
+
+
+def refuse(code: str, sentence: str) -> NoReturn:
+    """Turn the request down."""
+    raise Refused(code, sentence)
+
+
+def require(condition: bool, code: str, sentence: str) -> None:
+    """Turn the request down unless the condition holds."""
+    if not condition:
+        raise Refused(code, sentence)
+
+
+def require_permission(condition: bool, sentence: str) -> None:
+    """Turn the actor away unless the condition holds."""
+    if not condition:
+        raise Forbidden("not_permitted", sentence)

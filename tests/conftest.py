@@ -1,0 +1,19 @@
+"""Fixtures that every test may use: a database whose append-only tables can be emptied between tests, and the cast."""
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_passes_the_truncate_triggers() -> Iterator[None]:
+    """Let the flush after a transactional test empty append-only tables, as only a superuser's session can."""
+    with pytest.MonkeyPatch.context() as patch:
+        flush = DatabaseOperations.execute_sql_flush
+
+        def flush_as_replica(self: DatabaseOperations, statements: Iterable[str]) -> None:
+            flush(self, ["SET LOCAL session_replication_role = replica", *statements])
+
+        patch.setattr(DatabaseOperations, "execute_sql_flush", flush_as_replica)
+        yield
