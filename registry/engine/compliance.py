@@ -1,0 +1,295 @@
+"""Compliance: the status letter of an operator, its shortfall, and what a shortfall costs.
+
+The status follows the rule of the UK ETS registry. It is cumulative over all years since the operator's first: a
+surplus carries over by itself, a shortfall stays until it is cured, and a correction upwards of an old year opens it
+again. It depends on nothing but the record handed in, so anybody who has the record gets the same letter.
+
+| letter | meaning |
+|---|---|
+| A | enough permits surrendered for every closed year |
+| B | too few permits surrendered |
+| C | a closed year has no verified report |
+| EXCLUDED | every closed year is excluded from the scheme |
+| NOT_APPLICABLE | the operator has no closed year yet |
+
+Two oddities of the UK engine are not copied: with first year = last year = current year, excluding any year whatever
+made the operator EXCLUDED (here the current year has to be excluded), and the closing status became EXCLUDED without
+looking at the running year (here that year has to be excluded too).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from registry.engine.refusals import Refusal
+from registry.engine.rounding import Exact, cash_sanction_minor, exact, obligation_permits
+
+GROWTH_UPLIFT = Decimal("1.10")
+"""An estimate assumes that an operator without a report grew by ten per cent."""
+
+CAPACITY_SHARE = Decimal("0.5")
+"""An estimate assumes that at least half of the contracted capacity was used."""
+
+
+class Status(StrEnum):
+    """The letter shown to operators and published for auditors."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    EXCLUDED = "EXCLUDED"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+
+
+class Outcome(StrEnum):
+    """Where the obligation of one deadline stands."""
+
+    DUE = "DUE"
+    MET = "MET"
+    SHORT = "SHORT"
+    CURED_LATE = "CURED_LATE"
+
+
+@dataclass(frozen=True)
+class ComplianceRecord:
+    """All that the status of one operator depends on; every quantity is whole permits.
+
+    `verified` holds the obligation of each reported year (rule R6); a year that is missing has no report, a year with
+    0 has a report of zero. `estimated` holds the regulator's estimate of years without a report: it is owed like a
+    verified figure but is no report, so the letter stays C until a report or a determination enters `verified`.
+    `surrendered` is one cumulative number: everything surrendered less everything reversed.
+    """
+
+    year: int
+    first_year: int
+    last_year: int | None
+    verified: Mapping[int, int]
+    surrendered: int
+    excluded: frozenset[int] = frozenset()
+    estimated: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Compliance:
+    """A status and the figures behind it.
+
+    `closing` exists only in the operator's last year, where the running year counts too; people see the closing
+    status if there is one, the official yearly snapshot publishes the ordinary one. `owed`, `shortfall`, `surplus` and
+    `unreported` belong to the status that people see. With refusals, the record is impossible and nothing was decided.
+    """
+
+    ordinary: Status = Status.NOT_APPLICABLE
+    closing: Status | None = None
+    owed: int = 0
+    shortfall: int = 0
+    surplus: int = 0
+    unreported: tuple[int, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The status to show to people."""
+        return self.closing or self.ordinary
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Permits surrendered (or, below zero, a surrender reversed) and the instant the registry received it."""
+
+    permits: int
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class ObligationOutcome:
+    """One deadline: what came in time, what was missing then, and what is missing now."""
+
+    outcome: Outcome
+    in_time: int
+    short_at_deadline: int
+    short_now: int
+    cured_at: datetime | None
+
+
+@dataclass(frozen=True)
+class CashSanction:
+    """The money a shortfall costs; the missing permits stay owed."""
+
+    short_permits: int
+    rate_minor: Fraction
+    cash_minor: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The regulator's conservative figure for a year without a report, and which of the three rules set it."""
+
+    total: Fraction
+    basis: str
+
+
+def obligation(verified_total: Exact, permit_size: Exact) -> int:
+    """Return the permits owed for one firm-year: the year's verified total over the permit size (rule R6)."""
+    return obligation_permits(verified_total, permit_size)
+
+
+def compliance(record: ComplianceRecord) -> Compliance:
+    """Decide the status of one operator."""
+    refusals = impossibilities(record)
+    if refusals:
+        return Compliance(refusals=refusals)
+    if record.year < record.first_year or (record.year == record.first_year != record.last_year):
+        return Compliance(surplus=record.surrendered)
+
+    closed = range(record.first_year, min(record.year - 1, last_accountable_year(record)) + 1)
+    ordinary = _status(record, closed, closed or (record.year,))
+    if record.year != record.last_year:
+        return _with_figures(record, closed, ordinary, closing=None)
+    whole_life = range(record.first_year, record.year + 1)
+    return _with_figures(record, whole_life, ordinary, closing=_status(record, whole_life, whole_life))
+
+
+def provisional_compliance(record: ComplianceRecord, use_to_date: int) -> Compliance:
+    """Decide the status as it would be if the running year ended now with the use metered so far, in permits.
+
+    A report already verified for the running year wins over the meters.
+    """
+    running = record.year
+    if running < record.first_year or (record.last_year is not None and running > record.last_year):
+        return compliance(record)
+    verified = dict(record.verified)
+    if running not in record.excluded:
+        verified.setdefault(running, use_to_date)
+    return compliance(replace(record, year=running + 1, verified=verified))
+
+
+def impossibilities(record: ComplianceRecord) -> tuple[Refusal, ...]:
+    """List what cannot be true of any operator; a service refuses the change that would lead to it."""
+    found = []
+    if record.last_year is not None and record.last_year < record.first_year:
+        found.append(Refusal("last_year_before_first", "The last year cannot come before the first year."))
+    if record.surrendered < 0:
+        found.append(Refusal("negative_surrender", "More permits were reversed than were surrendered."))
+    for year in sorted(record.excluded):
+        if year > record.year:
+            found.append(Refusal("future_year_excluded", f"{year} has not begun: only past years can be excluded."))
+    last = last_accountable_year(record)
+    for year, permits in sorted((*record.verified.items(), *record.estimated.items())):
+        if permits < 0:
+            found.append(Refusal("negative_obligation", f"{year}: an obligation cannot be negative."))
+        elif permits and year in record.excluded:
+            found.append(Refusal("use_in_excluded_year", f"{year} is excluded: clear its figure first."))
+        elif permits and year < record.first_year:
+            found.append(Refusal("use_before_first_year", f"{year} lies before the first year, {record.first_year}."))
+        elif permits and year != record.year and year > min(last, record.year):
+            found.append(Refusal("use_after_last_year", f"{year} lies after the last year that counts, {last}."))
+    return tuple(found)
+
+
+def last_accountable_year(record: ComplianceRecord) -> int:
+    """Return the last year that can owe anything: the operator's last if it is known, else the one before the current."""
+    return max(record.first_year, record.year - 1 if record.last_year is None else record.last_year)
+
+
+def surrendered_by(receipts: Iterable[Receipt], instant: datetime) -> int:
+    """Return the net permits received up to an instant; a receipt at that very instant counts."""
+    return sum(receipt.permits for receipt in receipts if receipt.received_at <= instant)
+
+
+def obligation_outcome(
+    *,
+    owed_at_deadline: int,
+    owed_now: int,
+    receipts: Iterable[Receipt],
+    deadline: datetime,
+    at: datetime,
+) -> ObligationOutcome:
+    """Say whether a deadline was met, and if not, whether it was cured afterwards.
+
+    The two amounts owed differ when a report is corrected after the deadline: what is owed rises, but nobody was late
+    with permits that nobody knew about, so only `short_at_deadline` may be sanctioned. A surrender received after the
+    deadline makes good and never counts as in time.
+    """
+    known = sorted((r for r in receipts if r.received_at <= at), key=lambda receipt: receipt.received_at)
+    in_time = surrendered_by(known, min(at, deadline))
+    short_at_deadline = max(0, owed_at_deadline - in_time)
+    short_now = max(0, owed_now - surrendered_by(known, at))
+    cured_at = _cured_at(known, owed_now, deadline) if short_at_deadline and not short_now else None
+    if at <= deadline:
+        outcome = Outcome.DUE if short_now else Outcome.MET
+    elif short_now:
+        outcome = Outcome.SHORT
+    else:
+        outcome = Outcome.CURED_LATE if short_at_deadline else Outcome.MET
+    return ObligationOutcome(outcome, in_time, short_at_deadline, short_now, cured_at)
+
+
+def cash_sanction(short_at_deadline: int, rate_minor: Exact) -> CashSanction:
+    """Return the cash sanction on the part that was missing at the deadline (rule R8)."""
+    return CashSanction(short_at_deadline, exact(rate_minor), cash_sanction_minor(short_at_deadline, rate_minor))
+
+
+def conservative_estimate(
+    *, last_verified: Exact | None, metered: Exact | None, contracted_capacity: Exact | None
+) -> Estimate | Refusal:
+    """Estimate a year without a report: the highest of what we know, in base units of the scheme.
+
+    Last verified total x 1.10, the meters' total, half the contracted capacity; the first named wins a tie.
+    """
+    known = [
+        (exact(figure) * exact(weight), basis)
+        for figure, weight, basis in (
+            (last_verified, GROWTH_UPLIFT, "last_verified"),
+            (metered, 1, "metered"),
+            (contracted_capacity, CAPACITY_SHARE, "contracted_capacity"),
+        )
+        if figure is not None
+    ]
+    if not known:
+        return Refusal("nothing_to_estimate_from", "Give a past report, a meter reading or the contracted capacity.")
+    total, basis = max(known, key=lambda candidate: candidate[0])
+    return Estimate(total, basis)
+
+
+def _status(record: ComplianceRecord, counted: range, must_be_excluded: Iterable[int]) -> Status:
+    """Decide one letter from the years that count."""
+    if all(year in record.excluded for year in must_be_excluded):
+        return Status.EXCLUDED
+    if _unreported(record, counted):
+        return Status.C
+    return Status.B if _owed(record, counted) > record.surrendered else Status.A
+
+
+def _with_figures(record: ComplianceRecord, counted: range, ordinary: Status, closing: Status | None) -> Compliance:
+    """Put the status and the figures that people see beside it together."""
+    owed = _owed(record, counted)
+    return Compliance(
+        ordinary=ordinary,
+        closing=closing,
+        owed=owed,
+        shortfall=max(0, owed - record.surrendered),
+        surplus=max(0, record.surrendered - owed),
+        unreported=_unreported(record, counted),
+    )
+
+
+def _unreported(record: ComplianceRecord, counted: range) -> tuple[int, ...]:
+    return tuple(year for year in counted if year not in record.verified and year not in record.excluded)
+
+
+def _owed(record: ComplianceRecord, counted: range) -> int:
+    """Sum the obligations; an estimate counts only where there is no report."""
+    return sum(record.verified.get(year, record.estimated.get(year, 0)) for year in counted)
+
+
+def _cured_at(receipts: Iterable[Receipt], owed: int, deadline: datetime) -> datetime | None:
+    """Return when the missing permits were complete, which is after the deadline."""
+    total = 0
+    for receipt in receipts:
+        total += receipt.permits
+        if total >= owed and receipt.received_at > deadline:
+            return receipt.received_at
+    return None
