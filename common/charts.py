@@ -1,4 +1,7 @@
-"""What a chart on a page shows: its series and rows, printed as a table and drawn from that same table by static/js/chart.js."""
+"""What a chart on a page shows: its series and rows, printed as a table by templates/partials/chart.html.
+
+static/js/chart.js draws the chart from that same table, so that both always say the same.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from decimal import Decimal
 from typing import Literal
 
 from common.quantities import format_money
+
 
 @dataclass(frozen=True)
 class Series:
@@ -26,7 +30,7 @@ class Series:
     def worded(self, value: int | Decimal | None) -> str:
         """Return the value as a person reads it."""
         if value is None:
-            return "–"
+            return "\N{EN DASH}"
         return format_money(int(value)) if self.kind == "money" else f"{value:,}"
 
 

@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
-from django.views.generic import TemplateView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("allauth.urls")),
@@ -11,8 +10,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 if settings.ENVIRONMENT != "production":
-    from django.contrib.auth.decorators import login_not_required
+    from config.styleguide import styleguide
 
-    urlpatterns.append(
-        path("styleguide/", login_not_required(TemplateView.as_view(template_name="styleguide.html")), name="styleguide")
-    )
+    urlpatterns.append(path("styleguide/", styleguide, name="styleguide"))
