@@ -27,13 +27,13 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
+from registry.engine.emissions import JOULES_PER_KWH
 from registry.engine.refusals import Refusal
 from registry.engine.rounding import Exact, exact, exact_text, floor_permits, share_pool
 
 INPUTS_FORMAT = "headroom.allocation-inputs/1"
 RESULT_FORMAT = "headroom.allocation-result/1"
 
-JOULES_PER_KWH = 3_600_000
 GRAMS_PER_TONNE = 1_000_000
 
 HIGHEST_FACTOR = Decimal("1.5")

@@ -190,7 +190,7 @@ def impossibilities(record: ComplianceRecord) -> tuple[Refusal, ...]:
 
 
 def last_accountable_year(record: ComplianceRecord) -> int:
-    """Return the last year that can owe anything: the operator's last if it is known, else the one before the current."""
+    """Return the last year that can owe anything: the operator's last if it is known, else the last closed one."""
     return max(record.first_year, record.year - 1 if record.last_year is None else record.last_year)
 
 
