@@ -92,6 +92,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "config.context.frame",
             ],
+            "builtins": ["config.templatetags.look"],
         },
     },
 ]
