@@ -1,0 +1,23 @@
+"""The tables of the ledger: what is counted, where it lies, how it moved, and what is reserved."""
+
+from registry.ledger.models.account import ACCOUNT, LedgerAccount, account_number
+from registry.ledger.models.asset import Asset
+from registry.ledger.models.balance import Balance
+from registry.ledger.models.hold import HOLD, Hold
+from registry.ledger.models.journal import Journal, Transfer
+from registry.ledger.models.mark import Mark
+from registry.ledger.models.serial import SerialBlock
+
+__all__ = [
+    "ACCOUNT",
+    "HOLD",
+    "Asset",
+    "Balance",
+    "Hold",
+    "Journal",
+    "LedgerAccount",
+    "Mark",
+    "SerialBlock",
+    "Transfer",
+    "account_number",
+]

@@ -1,0 +1,5 @@
+DROP FUNCTION ledger_post_one(text, text, uuid, timestamptz, text, uuid, bigint, bigint, bigint, bigint);
+DROP FUNCTION ledger_post(text, text, uuid, timestamptz, text, bigint, uuid[], bigint[], bigint[], bigint[], bigint[]);
+DROP FUNCTION ledger_repeated(text, text, bigint, uuid[], bigint[], bigint[], bigint[], bigint[]);
+DROP FUNCTION ledger_move_balances(bigint[], bigint[], bigint[], timestamptz);
+DROP TYPE ledger_posted;

@@ -1,0 +1,1 @@
+ALTER TABLE ledger_serial_block DROP CONSTRAINT serial_in_one_place_at_a_time;
