@@ -98,7 +98,8 @@ def control_class(widget: Widget) -> str:
 def control(field: BoundField) -> SafeString:
     """Draw a field's widget; Django itself adds aria-describedby and aria-invalid."""
     widget = field.field.widget
-    attributes = {"class": f"{control_class(widget)} {widget.attrs.get('class', '')}".strip()}
+    attributes: dict[str, str | bool] = {"class": f"{control_class(widget)} {widget.attrs.get('class', '')}".strip()}
+    attributes["placeholder"] = False  # a label says it, and stays when one types
     if isinstance(widget, NumberInput) or widget.attrs.get("inputmode") in {"numeric", "decimal"}:
         attributes["data-figures"] = ""
     return field.as_widget(attrs=attributes)
