@@ -173,9 +173,11 @@ def impossibilities(record: ComplianceRecord) -> tuple[Refusal, ...]:
         found.append(Refusal("last_year_before_first", "The last year cannot come before the first year."))
     if record.surrendered < 0:
         found.append(Refusal("negative_surrender", "More permits were reversed than were surrendered."))
-    for year in sorted(record.excluded):
-        if year > record.year:
-            found.append(Refusal("future_year_excluded", f"{year} has not begun: only past years can be excluded."))
+    found += [
+        Refusal("future_year_excluded", f"{year} has not begun: only past years can be excluded.")
+        for year in sorted(record.excluded)
+        if year > record.year
+    ]
     last = last_accountable_year(record)
     for year, permits in sorted((*record.verified.items(), *record.estimated.items())):
         if permits < 0:
