@@ -108,12 +108,15 @@ Claim = AiAllowanceClaim | ProductBenchmarkClaim | GrandfatheringClaim
 
 @dataclass(frozen=True)
 class AllocationInputs:
-    """Everything an allocation depends on. Pools are whole permits; what nobody gets goes to auction."""
+    """Everything an allocation depends on. Pools are whole permits; what nobody gets goes to auction.
+
+    `permit_size` is in the base unit (FLOP or t CO2e) and may be a fraction of it.
+    """
 
     scheme: str
     period: str
     metric: Metric
-    permit_size: int
+    permit_size: Exact
     cap: int
     free_pool: int
     set_aside_pool: int
@@ -241,7 +244,7 @@ def allocate(inputs: AllocationInputs) -> AllocationResult:
 def contradictions(inputs: AllocationInputs) -> tuple[Refusal, ...]:
     """List everything in the inputs that cannot be law, so that a regulator can correct all of it at once."""
     found = []
-    if inputs.permit_size <= 0:
+    if exact(inputs.permit_size) <= 0:
         found.append(Refusal("permit_size_out_of_range", "A permit must stand for more than zero base units."))
     if min(inputs.cap, inputs.free_pool, inputs.set_aside_pool) < 0:
         found.append(Refusal("pool_out_of_range", "The cap and its pools cannot be negative."))
@@ -280,7 +283,7 @@ def inputs_document(inputs: AllocationInputs) -> dict[str, Any]:
         "scheme": inputs.scheme,
         "period": inputs.period,
         "metric": inputs.metric.value,
-        "permit_size": str(inputs.permit_size),
+        "permit_size": exact_text(inputs.permit_size),
         "cap": str(inputs.cap),
         "free_pool": str(inputs.free_pool),
         "set_aside_pool": str(inputs.set_aside_pool),
@@ -301,7 +304,7 @@ def inputs_from_document(document: Mapping[str, Any]) -> AllocationInputs:
         scheme=document["scheme"],
         period=document["period"],
         metric=Metric(document["metric"]),
-        permit_size=int(document["permit_size"]),
+        permit_size=exact(document["permit_size"]),
         cap=int(document["cap"]),
         free_pool=int(document["free_pool"]),
         set_aside_pool=int(document["set_aside_pool"]),
@@ -379,7 +382,7 @@ def _line(claim: Claim, inputs: AllocationInputs) -> AllocationLine:
         steps = _product_benchmark_steps(claim, inputs.metric)
     else:
         steps = _grandfathering_steps(claim, inputs.metric)
-    claimed = steps[-1].value / inputs.permit_size
+    claimed = steps[-1].value / exact(inputs.permit_size)
     last = Step("permits", f"{steps[-1].name} / permit size", claimed, "permits")
     return AllocationLine(claim.operator, claim.method, claim.product, (*steps, last), claimed)
 

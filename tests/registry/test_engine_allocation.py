@@ -111,6 +111,15 @@ def test_the_product_benchmark_is_output_times_benchmark_times_factor():
     assert (result.awards[0].free_permits, result.awards[0].remainder) == (277, Fraction(65, 100))
 
 
+def test_a_permit_may_stand_for_a_fraction_of_the_base_unit():
+    claim = ProductBenchmarkClaim("boreal", "tokens", output=7, benchmark=1, factor=1)
+
+    halves = allocate(replace(TONNES, claims=(claim,), permit_size=Decimal("0.5")))
+
+    assert halves.awards[0].free_permits == 14
+    assert inputs_document(replace(TONNES, permit_size=Decimal("0.50")))["permit_size"] == "0.5"
+
+
 def test_grandfathering_takes_the_mean_over_the_years_that_have_a_figure():
     claim = GrandfatheringClaim(
         "boreal", "site", use_by_year={2023: 100, 2024: None, 2025: 0, 2026: 260}, share=Decimal("0.5")
