@@ -268,6 +268,9 @@ def _row_errors(columns: tuple[str, ...], cells: list[str], line: int, limits: L
     if len(cells) != len(columns):
         sentence = f"This row has {len(cells)} cells, the header has {len(columns)} columns: correct the row."
         errors.append(RowError(line, _name(columns, min(len(cells), len(columns))), "wrong_column_count", sentence))
+    whole = "".join(cells)
+    if len(whole) <= limits.max_cell and not _UNDECODABLE.search(whole) and not _CONTROL.search(whole):
+        return errors
     for position, cell in enumerate(cells):
         column = _name(columns, position)
         if len(cell) > limits.max_cell:

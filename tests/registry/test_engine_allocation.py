@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from registry.engine.allocation import (
     AiAllowanceClaim,
     AllocationInputs,
+    AllocationLine,
+    Claim,
     GrandfatheringClaim,
     Method,
     Metric,
@@ -58,11 +60,11 @@ TONNES = replace(
 )
 
 
-def figures(line):
+def figures(line: AllocationLine) -> dict[str, Fraction]:
     return {step.name: step.value for step in line.steps}
 
 
-def test_the_ai_allowance_follows_the_worked_example_of_the_paper_line_by_line():
+def test_the_ai_allowance_follows_the_worked_example_of_the_paper_line_by_line() -> None:
     result = allocate(ROOMY)
 
     firm, lab = result.lines
@@ -73,7 +75,7 @@ def test_the_ai_allowance_follows_the_worked_example_of_the_paper_line_by_line()
     assert [award.free_permits for award in result.awards] == [895_255_147, 27_500_000]
 
 
-def test_the_efficient_lab_can_sell_and_the_inefficient_firm_must_buy():
+def test_the_efficient_lab_can_sell_and_the_inefficient_firm_must_buy() -> None:
     result = allocate(ROOMY)
 
     output_permits = {"boreal": 10**9, "quill-lab": 2 * 10**7}
@@ -81,7 +83,7 @@ def test_the_efficient_lab_can_sell_and_the_inefficient_firm_must_buy():
     assert position == {"boreal": -104_744_853, "quill-lab": 7_500_000}
 
 
-def test_claims_that_fit_are_floored_and_everything_else_goes_to_auction():
+def test_claims_that_fit_are_floored_and_everything_else_goes_to_auction() -> None:
     result = allocate(ROOMY)
 
     assert result.correction_factor == 1
@@ -91,7 +93,7 @@ def test_claims_that_fit_are_floored_and_everything_else_goes_to_auction():
     assert 0 < result.remainder < 2
 
 
-def test_in_a_carbon_scheme_the_allowance_is_tonnes_at_the_published_intensity():
+def test_in_a_carbon_scheme_the_allowance_is_tonnes_at_the_published_intensity() -> None:
     claim = replace(BIG_FIRM, output_flop=10**24, own_j_per_flop=None)
     result = allocate(replace(TONNES, claims=(claim,), intensity_g_per_kwh=Decimal(475)))
 
@@ -100,7 +102,7 @@ def test_in_a_carbon_scheme_the_allowance_is_tonnes_at_the_published_intensity()
     assert result.awards[0].free_permits == 131  # 277.8 MWh at 475 g/kWh
 
 
-def test_the_product_benchmark_is_output_times_benchmark_times_factor():
+def test_the_product_benchmark_is_output_times_benchmark_times_factor() -> None:
     claim = ProductBenchmarkClaim(
         "boreal", "million tokens", output=1234, benchmark=Decimal("0.25"), factor=Decimal("0.9")
     )
@@ -111,7 +113,7 @@ def test_the_product_benchmark_is_output_times_benchmark_times_factor():
     assert (result.awards[0].free_permits, result.awards[0].remainder) == (277, Fraction(65, 100))
 
 
-def test_a_permit_may_stand_for_a_fraction_of_the_base_unit():
+def test_a_permit_may_stand_for_a_fraction_of_the_base_unit() -> None:
     claim = ProductBenchmarkClaim("boreal", "tokens", output=7, benchmark=1, factor=1)
 
     halves = allocate(replace(TONNES, claims=(claim,), permit_size=Decimal("0.5")))
@@ -120,7 +122,7 @@ def test_a_permit_may_stand_for_a_fraction_of_the_base_unit():
     assert inputs_document(replace(TONNES, permit_size=Decimal("0.50")))["permit_size"] == "0.5"
 
 
-def test_grandfathering_takes_the_mean_over_the_years_that_have_a_figure():
+def test_grandfathering_takes_the_mean_over_the_years_that_have_a_figure() -> None:
     claim = GrandfatheringClaim(
         "boreal", "site", use_by_year={2023: 100, 2024: None, 2025: 0, 2026: 260}, share=Decimal("0.5")
     )
@@ -131,7 +133,7 @@ def test_grandfathering_takes_the_mean_over_the_years_that_have_a_figure():
     assert result.awards[0].free_permits == 60
 
 
-def test_a_firm_with_two_products_is_rounded_once():
+def test_a_firm_with_two_products_is_rounded_once() -> None:
     halves = tuple(
         ProductBenchmarkClaim("boreal", product, output=1, benchmark=Decimal("0.5"), factor=1) for product in "ab"
     )
@@ -142,14 +144,14 @@ def test_a_firm_with_two_products_is_rounded_once():
     assert [award.free_permits for award in result.awards] == [1]
 
 
-def test_claims_above_the_pool_are_cut_by_one_factor_and_use_the_pool_up_exactly():
+def test_claims_above_the_pool_are_cut_by_one_factor_and_use_the_pool_up_exactly() -> None:
     claims = tuple(ProductBenchmarkClaim(name, "tokens", output=700, benchmark=1, factor=1) for name in ("b", "c", "a"))
 
     result = allocate(replace(TONNES, claims=claims, free_pool=901, set_aside_pool=0))
 
     assert result.correction_factor == Fraction(901, 2100)
     assert {award.operator: award.free_permits for award in result.awards} == {"a": 301, "b": 300, "c": 300}
-    assert (result.free_permits, result.remainder, result.auction_permits) == (901, 0, 99)
+    assert (result.free_permits, result.remainder, result.auction_permits) == (901, Fraction(0), 99)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,9 @@ def test_claims_above_the_pool_are_cut_by_one_factor_and_use_the_pool_up_exactly
         (50, {}, {}),
     ],
 )
-def test_the_set_aside_goes_pro_rata_up_to_proven_need_and_the_rest_to_auction(pool, needs, given):
+def test_the_set_aside_goes_pro_rata_up_to_proven_need_and_the_rest_to_auction(
+    pool: int, needs: dict[str, int], given: dict[str, int]
+) -> None:
     asked = tuple(SetAsideNeed(lab, "academic", need) for lab, need in needs.items())
 
     result = allocate(replace(TONNES, set_aside_pool=pool, set_aside_needs=asked))
@@ -192,14 +196,14 @@ def test_the_set_aside_goes_pro_rata_up_to_proven_need_and_the_rest_to_auction(p
         (replace(TONNES, claims=(ProductBenchmarkClaim("a", "", 1, 0, 1),)), "figure_out_of_range"),
     ],
 )
-def test_contradictory_inputs_allocate_nothing(inputs, code):
+def test_contradictory_inputs_allocate_nothing(inputs: AllocationInputs, code: str) -> None:
     result = allocate(inputs)
 
     assert [refusal.code for refusal in result.refusals] == [code]
     assert (result.lines, result.awards, result.free_permits) == ((), (), 0)
 
 
-def test_every_contradiction_is_listed_at_once():
+def test_every_contradiction_is_listed_at_once() -> None:
     broken = replace(ROOMY, permit_size=0, set_aside_pool=10**10, claims=(replace(BIG_FIRM, output_flop=-1),))
 
     codes = [refusal.code for refusal in allocate(broken).refusals]
@@ -207,7 +211,7 @@ def test_every_contradiction_is_listed_at_once():
     assert codes == ["permit_size_out_of_range", "pools_exceed_cap", "figure_out_of_range"]
 
 
-def test_inputs_that_mean_the_same_have_one_hash():
+def test_inputs_that_mean_the_same_have_one_hash() -> None:
     same = replace(ROOMY, claims=(replace(EFFICIENT_LAB, assistance_factor=Decimal("1.100")), BIG_FIRM))
     other = replace(ROOMY, claims=(replace(EFFICIENT_LAB, assistance_factor=Decimal("1.101")), BIG_FIRM))
 
@@ -215,7 +219,7 @@ def test_inputs_that_mean_the_same_have_one_hash():
     assert inputs_hash(other) != inputs_hash(ROOMY)
 
 
-def test_the_published_document_alone_gives_the_same_result():
+def test_the_published_document_alone_gives_the_same_result() -> None:
     claims = (
         BIG_FIRM,
         GrandfatheringClaim("alma", "site", {2024: Fraction(EXA, 3), 2025: None}, Decimal("0.3")),
@@ -231,7 +235,7 @@ def test_the_published_document_alone_gives_the_same_result():
     assert json.loads(json.dumps(result_document(allocate(inputs))))["lines"][0]["method"] == Method.GRANDFATHERING
 
 
-def test_a_document_of_another_format_is_not_read():
+def test_a_document_of_another_format_is_not_read() -> None:
     with pytest.raises(ValueError, match="allocation-inputs/1"):
         inputs_from_document(inputs_document(ROOMY) | {"format": "something else"})
 
@@ -257,7 +261,9 @@ need_lists = st.lists(
     claims=claim_lists,
     needs=need_lists,
 )
-def test_free_set_aside_and_auction_always_sum_to_the_cap(free_pool, set_aside_pool, spare, claims, needs):
+def test_free_set_aside_and_auction_always_sum_to_the_cap(
+    free_pool: int, set_aside_pool: int, spare: int, claims: tuple[Claim, ...], needs: tuple[SetAsideNeed, ...]
+) -> None:
     cap = free_pool + set_aside_pool + spare
     inputs = replace(
         TONNES, cap=cap, free_pool=free_pool, set_aside_pool=set_aside_pool, claims=claims, set_aside_needs=needs

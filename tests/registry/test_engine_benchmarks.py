@@ -1,5 +1,6 @@
 """Benchmarks over a population, and the activity level an allocation counts."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ from registry.engine.benchmarks import (
     top_share_benchmark,
 )
 from registry.engine.refusals import Refusal
+from registry.engine.rounding import Exact
 
 TWENTY = tuple(Observation(f"firm-{n:02}", use=n, output=1) for n in range(1, 21))
 
@@ -26,13 +28,15 @@ TWENTY = tuple(Observation(f"firm-{n:02}", use=n, output=1) for n in range(1, 21
         (TWENTY[:3], "1", Fraction(2), ("firm-01", "firm-02", "firm-03")),
     ],
 )
-def test_top_share_is_the_mean_of_the_lowest_intensities(population, share, value, operators):
+def test_top_share_is_the_mean_of_the_lowest_intensities(
+    population: tuple[Observation, ...], share: str, value: Fraction, operators: tuple[str, ...]
+) -> None:
     benchmark = top_share_benchmark(population, Decimal(share))
 
     assert benchmark == Benchmark(value, operators, len(population))
 
 
-def test_ties_in_intensity_go_to_the_lowest_operator():
+def test_ties_in_intensity_go_to_the_lowest_operator() -> None:
     twins = (Observation("zeta", use=2, output=2), Observation("alfa", use=5, output=5))
 
     benchmark = top_share_benchmark(twins)
@@ -40,7 +44,7 @@ def test_ties_in_intensity_go_to_the_lowest_operator():
     assert benchmark == Benchmark(Fraction(1), ("alfa",), 2)
 
 
-def test_share_of_mean_weighs_by_output_and_top_share_does_not():
+def test_share_of_mean_weighs_by_output_and_top_share_does_not() -> None:
     big_and_small = (Observation("big", use=90, output=100), Observation("small", use=3, output=1))
 
     assert share_of_mean_benchmark(big_and_small) == Benchmark(Fraction(9, 10) * 93 / 101, ("big", "small"), 2)
@@ -58,7 +62,9 @@ def test_share_of_mean_weighs_by_output_and_top_share_does_not():
         ((*TWENTY[:5], Observation("odd", use=-1, output=1)), "figures_out_of_range"),
     ],
 )
-def test_a_population_that_makes_no_benchmark_is_refused(rule, population, code):
+def test_a_population_that_makes_no_benchmark_is_refused(
+    rule: Callable[..., Benchmark | Refusal], population: tuple[Observation, ...], code: str
+) -> None:
     refusal = rule(population, minimum_population=5)
 
     assert isinstance(refusal, Refusal)
@@ -77,5 +83,7 @@ def test_a_population_that_makes_no_benchmark_is_refused(rule, population, code)
         (Decimal("0.1"), (Decimal("0.115"), Decimal("0.115")), Decimal("0.1")),  # binary floats get this one wrong
     ],
 )
-def test_activity_follows_the_two_year_mean_only_beyond_fifteen_per_cent(historical, two_years, level):
+def test_activity_follows_the_two_year_mean_only_beyond_fifteen_per_cent(
+    historical: int | Decimal, two_years: tuple[Exact, Exact], level: int | Decimal
+) -> None:
     assert activity_level(historical, *two_years) == level

@@ -1,9 +1,11 @@
 """The status letter, late cures, sanctions and estimates: what an operator's record says about it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -32,7 +34,15 @@ SECOND = timedelta(seconds=1)
 DEADLINE = datetime(2028, 9, 30, 21, 59, 59, tzinfo=UTC)
 
 
-def record(year, first, last=None, verified=None, surrendered=0, excluded=(), estimated=None):
+def record(
+    year: int,
+    first: int,
+    last: int | None = None,
+    verified: dict[int, int] | None = None,
+    surrendered: int = 0,
+    excluded: Iterable[int] = (),
+    estimated: dict[int, int] | None = None,
+) -> ComplianceRecord:
     return ComplianceRecord(year, first, last, verified or {}, surrendered, frozenset(excluded), estimated or {})
 
 
@@ -87,7 +97,7 @@ def record(year, first, last=None, verified=None, surrendered=0, excluded=(), es
         (record(2028, 2027, surrendered=50, estimated={2027: 50}), C, None),
     ],
 )
-def test_status_table(case, ordinary, closing):
+def test_status_table(case: ComplianceRecord, ordinary: Status, closing: Status | None) -> None:
     result = compliance(case)
 
     assert (result.ordinary, result.closing, result.refusals) == (ordinary, closing, ())
@@ -105,13 +115,15 @@ def test_status_table(case, ordinary, closing):
         (record(2026, 2027, surrendered=3), 0, 0, 3, ()),
     ],
 )
-def test_the_figures_beside_the_letter(case, owed, shortfall, surplus, unreported):
+def test_the_figures_beside_the_letter(
+    case: ComplianceRecord, owed: int, shortfall: int, surplus: int, unreported: tuple[int, ...]
+) -> None:
     result = compliance(case)
 
     assert (result.owed, result.shortfall, result.surplus, result.unreported) == (owed, shortfall, surplus, unreported)
 
 
-def test_a_late_surrender_cures_b():
+def test_a_late_surrender_cures_b() -> None:
     short = record(2028, 2027, verified={2027: 10}, surrendered=7)
 
     cured = replace(short, surrendered=10)
@@ -119,7 +131,7 @@ def test_a_late_surrender_cures_b():
     assert (compliance(short).status, compliance(cured).status) == (B, A)
 
 
-def test_a_correction_upwards_of_an_old_year_opens_b_again():
+def test_a_correction_upwards_of_an_old_year_opens_b_again() -> None:
     content = record(2030, 2027, verified={2027: 10, 2028: 5, 2029: 5}, surrendered=20)
 
     corrected = replace(content, verified={**content.verified, 2027: 11})
@@ -142,14 +154,14 @@ def test_a_correction_upwards_of_an_old_year_opens_b_again():
         (record(2028, 2027, 2032, verified={2030: 1}), "use_after_last_year"),
     ],
 )
-def test_an_impossible_record_is_refused_and_decides_nothing(case, code):
+def test_an_impossible_record_is_refused_and_decides_nothing(case: ComplianceRecord, code: str) -> None:
     result = compliance(case)
 
     assert [refusal.code for refusal in result.refusals] == [code]
     assert result == Compliance(refusals=result.refusals)
 
 
-def test_zero_is_a_valid_report_anywhere():
+def test_zero_is_a_valid_report_anywhere() -> None:
     scattered = record(2029, 2027, verified={2020: 0, 2027: 0, 2028: 0, 2035: 0})
 
     assert compliance(scattered).status == A
@@ -168,7 +180,9 @@ def test_zero_is_a_valid_report_anywhere():
         (record(2028, 2027, verified={2027: 10}, surrendered=10, excluded=[2028]), 5, A, 0),
     ],
 )
-def test_the_provisional_status_counts_the_running_year(case, use_to_date, status, shortfall):
+def test_the_provisional_status_counts_the_running_year(
+    case: ComplianceRecord, use_to_date: int, status: Status, shortfall: int
+) -> None:
     result = provisional_compliance(case, use_to_date)
 
     assert (result.status, result.shortfall, result.refusals) == (status, shortfall, ())
@@ -187,7 +201,7 @@ records = st.builds(
 possible = records.filter(lambda found: not compliance(found).refusals)
 
 
-def plain_uk_rule(found):
+def plain_uk_rule(found: ComplianceRecord) -> Status:
     """The rule as a clerk would read it aloud, for the ordinary status."""
     end = max(found.first_year, found.last_year or found.year - 1)
     if found.year < found.first_year:
@@ -206,12 +220,12 @@ def plain_uk_rule(found):
 
 
 @given(possible)
-def test_the_ordinary_status_is_the_rule_read_aloud(found):
+def test_the_ordinary_status_is_the_rule_read_aloud(found: ComplianceRecord) -> None:
     assert compliance(found).ordinary == plain_uk_rule(found)
 
 
 @given(possible, st.randoms())
-def test_the_status_depends_on_nothing_but_the_record(found, shuffler):
+def test_the_status_depends_on_nothing_but_the_record(found: ComplianceRecord, shuffler: Random) -> None:
     entries = list(found.verified.items())
     shuffler.shuffle(entries)
 
@@ -219,7 +233,7 @@ def test_the_status_depends_on_nothing_but_the_record(found, shuffler):
 
 
 @given(possible, st.integers(1, 50))
-def test_more_permits_never_make_a_status_worse(found, more):
+def test_more_permits_never_make_a_status_worse(found: ComplianceRecord, more: int) -> None:
     before, after = compliance(found), compliance(replace(found, surrendered=found.surrendered + more))
 
     assert after.status == before.status or (before.status, after.status) == (B, A)
@@ -227,7 +241,7 @@ def test_more_permits_never_make_a_status_worse(found, more):
 
 
 @given(possible)
-def test_the_shortfall_is_exactly_what_turns_b_into_a(found):
+def test_the_shortfall_is_exactly_what_turns_b_into_a(found: ComplianceRecord) -> None:
     result = compliance(found)
 
     if result.status == B:
@@ -257,7 +271,9 @@ def test_the_shortfall_is_exactly_what_turns_b_into_a(found):
         ([(100, 5 * SECOND)], 4 * SECOND, ObligationOutcome(Outcome.SHORT, 0, 100, 100, None)),
     ],
 )
-def test_a_deadline_is_met_by_what_was_received_in_time(receipts, after, outcome):
+def test_a_deadline_is_met_by_what_was_received_in_time(
+    receipts: list[tuple[int, timedelta]], after: timedelta, outcome: ObligationOutcome
+) -> None:
     received = [Receipt(permits, DEADLINE + offset) for permits, offset in receipts]
 
     found = obligation_outcome(
@@ -267,7 +283,7 @@ def test_a_deadline_is_met_by_what_was_received_in_time(receipts, after, outcome
     assert found == outcome
 
 
-def test_a_report_found_too_low_is_owed_but_was_not_late():
+def test_a_report_found_too_low_is_owed_but_was_not_late() -> None:
     received = [Receipt(100, DEADLINE - SECOND)]
 
     found = obligation_outcome(
@@ -277,14 +293,14 @@ def test_a_report_found_too_low_is_owed_but_was_not_late():
     assert (found.outcome, found.short_at_deadline, found.short_now) == (Outcome.SHORT, 0, 30)
 
 
-def test_receipts_count_up_to_and_including_the_instant():
+def test_receipts_count_up_to_and_including_the_instant() -> None:
     received = [Receipt(1, DEADLINE), Receipt(10, DEADLINE + SECOND), Receipt(-3, DEADLINE - SECOND)]
 
     assert surrendered_by(received, DEADLINE) == -2
     assert surrendered_by(received, DEADLINE + SECOND) == 8
 
 
-def test_a_partial_surrender_is_sanctioned_on_the_missing_part_only():
+def test_a_partial_surrender_is_sanctioned_on_the_missing_part_only() -> None:
     sanction = cash_sanction(40, Decimal("10206.5"))
 
     assert (sanction.short_permits, sanction.cash_minor) == (40, 408_260)
@@ -300,16 +316,18 @@ def test_a_partial_surrender_is_sanctioned_on_the_missing_part_only():
         (None, 0, None, Estimate(Fraction(0), "metered")),
     ],
 )
-def test_the_estimate_is_the_highest_of_what_is_known(last, metered, capacity, estimate):
+def test_the_estimate_is_the_highest_of_what_is_known(
+    last: int | None, metered: int, capacity: int | None, estimate: Estimate
+) -> None:
     assert conservative_estimate(last_verified=last, metered=metered, contracted_capacity=capacity) == estimate
 
 
-def test_there_is_no_estimate_from_nothing():
+def test_there_is_no_estimate_from_nothing() -> None:
     refusal = conservative_estimate(last_verified=None, metered=None, contracted_capacity=None)
 
     assert isinstance(refusal, Refusal)
     assert refusal.code == "nothing_to_estimate_from"
 
 
-def test_the_obligation_is_rounded_once_a_year():
+def test_the_obligation_is_rounded_once_a_year() -> None:
     assert obligation(Decimal("1500000000000000000"), 10**18) == 2

@@ -1,7 +1,9 @@
 """The rounding rules R1 to R8 against the figures real schemes published."""
 
+from collections.abc import Callable
 from decimal import Decimal, Inexact
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,13 +20,13 @@ claims = st.dictionaries(
 
 
 @pytest.mark.parametrize("value", [0.1, float("nan"), True, None])
-def test_r1_accepts_no_binary_float_and_no_truth_value(value):
+def test_r1_accepts_no_binary_float_and_no_truth_value(value: Any) -> None:
     with pytest.raises(TypeError):
         rounding.exact(value)
 
 
 @pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), "NaN", "inf"])
-def test_r1_accepts_nothing_that_is_not_a_number(value):
+def test_r1_accepts_nothing_that_is_not_a_number(value: Any) -> None:
     with pytest.raises(ValueError, match=r"is no number|Invalid literal"):
         rounding.exact(value)
 
@@ -42,17 +44,17 @@ def test_r1_accepts_nothing_that_is_not_a_number(value):
         (0, "0"),
     ],
 )
-def test_r1_writes_equal_values_in_one_canonical_form(value, text):
+def test_r1_writes_equal_values_in_one_canonical_form(value: rounding.Exact, text: str) -> None:
     assert rounding.exact_text(value) == text
     assert rounding.exact(text) == value
 
 
-def test_r1_refuses_a_decimal_that_would_be_rounded():
+def test_r1_refuses_a_decimal_that_would_be_rounded() -> None:
     with pytest.raises(Inexact):
         rounding.exact_decimal(Fraction(1, 3))
 
 
-def test_r2_floors_to_whole_permits_and_reports_the_remainder():
+def test_r2_floors_to_whole_permits_and_reports_the_remainder() -> None:
     cut = rounding.floor_permits(Decimal("895.2551"))
 
     assert cut == rounding.WholePermits(895, Fraction(2551, 10000))
@@ -69,12 +71,14 @@ def test_r2_floors_to_whole_permits_and_reports_the_remainder():
         (0, {"a": 1}, {"a": 0}),
     ],
 )
-def test_r3_gives_the_largest_remainders_one_more_and_ties_to_the_lowest_key(pool, claimed, shares):
+def test_r3_gives_the_largest_remainders_one_more_and_ties_to_the_lowest_key(
+    pool: int, claimed: dict[str, int], shares: dict[str, int]
+) -> None:
     assert rounding.share_pool(pool, claimed) == shares
 
 
 @given(pool=st.integers(0, 10**15), claimed=claims.filter(lambda found: sum(found.values()) > 0))
-def test_r3_shares_sum_to_the_pool_and_stay_within_one_of_the_exact_share(pool, claimed):
+def test_r3_shares_sum_to_the_pool_and_stay_within_one_of_the_exact_share(pool: int, claimed: dict[str, int]) -> None:
     shares = rounding.share_pool(pool, claimed)
 
     total = sum(claimed.values())
@@ -90,11 +94,11 @@ def test_r3_shares_sum_to_the_pool_and_stay_within_one_of_the_exact_share(pool, 
         ("0.5", 1, 1),
     ],
 )
-def test_r4_reserve_flows_are_the_published_ones(share, indicator, published):
+def test_r4_reserve_flows_are_the_published_ones(share: str, indicator: int, published: int) -> None:
     assert rounding.reserve_flow(Decimal(share) * indicator) == published
 
 
-def test_r5_compounds_from_the_rounded_price_of_each_year():
+def test_r5_compounds_from_the_rounded_price_of_each_year() -> None:
     path = rounding.price_path(Decimal("29.25"), Decimal("0.07"), years=10)
 
     assert len(path) == 11
@@ -114,11 +118,11 @@ def test_r5_compounds_from_the_rounded_price_of_each_year():
         (0, 1, 0),
     ],
 )
-def test_r6_rounds_the_year_half_up(total, permit_size, permits):
+def test_r6_rounds_the_year_half_up(total: int | Decimal, permit_size: int, permits: int) -> None:
     assert rounding.obligation_permits(total, permit_size) == permits
 
 
-def test_r6_once_a_year_differs_from_once_a_line():
+def test_r6_once_a_year_differs_from_once_a_line() -> None:
     lines = [Decimal("0.4")] * 10
 
     assert rounding.obligation_permits(sum(lines), 1) == 4
@@ -129,14 +133,14 @@ def test_r6_once_a_year_differs_from_once_a_line():
     ("base", "budget_above_base", "limit"),
     [(25_000_000, 137_800_000, 5_945_000)],  # California's holding limit of 2013
 )
-def test_r7_reproduces_a_published_holding_limit(base, budget_above_base, limit):
+def test_r7_reproduces_a_published_holding_limit(base: int, budget_above_base: int, limit: int) -> None:
     assert rounding.floor_limit(Decimal("0.1") * base + Decimal("0.025") * budget_above_base) == limit
 
 
 @pytest.mark.parametrize(
     ("quantity", "lot", "offered"), [(12_999, 1000, 12_000), (999, 1000, 0), (Decimal("5.9"), 1, 5)]
 )
-def test_r7_cuts_auction_quantities_to_whole_lots(quantity, lot, offered):
+def test_r7_cuts_auction_quantities_to_whole_lots(quantity: int | Decimal, lot: int, offered: int) -> None:
     assert rounding.floor_to_lot(quantity, lot) == offered
 
 
@@ -151,11 +155,13 @@ def test_r7_cuts_auction_quantities_to_whole_lots(quantity, lot, offered):
         (0, 10_205, 0),
     ],
 )
-def test_r8_sanctions_whole_shortfalls_half_up_to_the_cent(shortfall, rate_minor, cash_minor):
+def test_r8_sanctions_whole_shortfalls_half_up_to_the_cent(
+    shortfall: int, rate_minor: int | Decimal | Fraction, cash_minor: int
+) -> None:
     assert rounding.cash_sanction_minor(shortfall, rate_minor) == cash_minor
 
 
 @pytest.mark.parametrize("rule", [rounding.half_up, rounding.floor_limit])
-def test_negative_legal_quantities_are_our_own_mistake(rule):
+def test_negative_legal_quantities_are_our_own_mistake(rule: Callable[[int], int]) -> None:
     with pytest.raises(AssertionError):
         rule(-1)

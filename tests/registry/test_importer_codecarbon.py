@@ -3,8 +3,10 @@
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -61,7 +63,7 @@ RUN = {
 }
 
 
-def csv_bytes(*rows, columns=tuple(RUN), delimiter=","):
+def csv_bytes(*rows: dict[str, str], columns: Sequence[str] = tuple(RUN), delimiter: str = ",") -> bytes:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, delimiter=delimiter, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
@@ -69,16 +71,22 @@ def csv_bytes(*rows, columns=tuple(RUN), delimiter=","):
     return out.getvalue().encode()
 
 
-def parse(content):
+def parse(content: bytes) -> ParsedFile | BadFile:
     return parse_emissions_csv(content, factors=BUILT_IN)
 
 
-def flags(result):
+def read(content: bytes) -> ParsedFile:
+    result = parse(content)
+    assert isinstance(result, ParsedFile), result
+    return result
+
+
+def flags(result: ParsedFile | BadFile) -> list[tuple[int, str]]:
     assert isinstance(result, ParsedFile), result
     return [(flag.line, flag.code) for flag in result.flags]
 
 
-def faults(result):
+def faults(result: ParsedFile | BadFile) -> list[tuple[int, str, str]]:
     assert isinstance(result, BadFile), result
     return [(error.line, error.column, error.code) for error in result.errors]
 
@@ -105,7 +113,9 @@ def faults(result):
         ("v3.3.2/emissions_api_mode.csv", 38, "3.3.2", 1, {2: {"run_id_unknown"}}),
     ],
 )
-def test_genuine_files_of_every_version_are_read_exactly(shared_data, name, columns, version, rows, expected_flags):
+def test_genuine_files_of_every_version_are_read_exactly(
+    shared_data: Path, name: str, columns: int, version: str, rows: int, expected_flags: dict[int, set[str]]
+) -> None:
     content = (shared_data / "codecarbon" / name).read_bytes()
     written = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
@@ -120,14 +130,14 @@ def test_genuine_files_of_every_version_are_read_exactly(shared_data, name, colu
     assert [row.duration_s for row in result.rows] == [Decimal(row["duration"]) for row in written]
     assert [row.pue for row in result.rows] == [Decimal(row["pue"]) for row in written]
     assert [dict(row.evidence) for row in result.rows] == written
-    found = {}
+    found: dict[int, set[str]] = {}
     for flag in result.flags:
         found.setdefault(flag.line, set()).add(flag.code)
     assert found == expected_flags
 
 
-def test_the_energy_of_a_run_with_pue_is_taken_as_it_stands(shared_data):
-    result = parse((shared_data / "codecarbon" / "v3.3.2" / "emissions_pue_1.5.csv").read_bytes())
+def test_the_energy_of_a_run_with_pue_is_taken_as_it_stands(shared_data: Path) -> None:
+    result = read((shared_data / "codecarbon" / "v3.3.2" / "emissions_pue_1.5.csv").read_bytes())
 
     (run,) = result.rows
     assert run.pue == Decimal("1.5")
@@ -135,10 +145,10 @@ def test_the_energy_of_a_run_with_pue_is_taken_as_it_stands(shared_data):
     assert run.emissions.grams == Decimal("0.00017506972296366257") * Decimal("56.039")
 
 
-def test_the_tasks_of_a_run_add_up_to_it_and_have_its_true_duration(shared_data):
+def test_the_tasks_of_a_run_add_up_to_it_and_have_its_true_duration(shared_data: Path) -> None:
     folder = shared_data / "codecarbon" / "v3.3.2"
-    runs = parse((folder / "emissions.csv").read_bytes())
-    tasks = parse((folder / "emissions_tasks_42c959b4-7813-408d-b3dd-91ba106cafc5.csv").read_bytes())
+    runs = read((folder / "emissions.csv").read_bytes())
+    tasks = read((folder / "emissions_tasks_42c959b4-7813-408d-b3dd-91ba106cafc5.csv").read_bytes())
     run = runs.rows[3]
 
     comparison = compare_tasks(run, tasks.rows)
@@ -150,8 +160,8 @@ def test_the_tasks_of_a_run_add_up_to_it_and_have_its_true_duration(shared_data)
     assert not compare_tasks(run, tasks.rows[:2]).agrees
 
 
-def test_an_invented_run_is_read_and_recomputed():
-    result = parse(csv_bytes(RUN, {**RUN, "run_id": OTHER_ID}))
+def test_an_invented_run_is_read_and_recomputed() -> None:
+    result = read(csv_bytes(RUN, {**RUN, "run_id": OTHER_ID}))
 
     assert flags(result) == []
     assert result.energy.kwh == Decimal("0.002")
@@ -184,14 +194,14 @@ def test_an_invented_run_is_read_and_recomputed():
         ({"pue": "", "codecarbon_version": "2.8.4"}, []),
     ],
 )
-def test_what_genuine_clients_get_wrong_is_flagged_and_taken(changed, codes):
+def test_what_genuine_clients_get_wrong_is_flagged_and_taken(changed: dict[str, str], codes: list[str]) -> None:
     result = parse(csv_bytes({**RUN, **changed}))
 
     assert flags(result) == [(2, code) for code in codes]
 
 
-def test_a_column_of_a_newer_client_is_kept_as_evidence_and_flagged():
-    result = parse(csv_bytes({**RUN, "moonlight": "0.3"}, columns=(*RUN, "moonlight")))
+def test_a_column_of_a_newer_client_is_kept_as_evidence_and_flagged() -> None:
+    result = read(csv_bytes({**RUN, "moonlight": "0.3"}, columns=(*RUN, "moonlight")))
 
     assert flags(result) == [(1, "unknown_column")]
     assert result.rows[0].evidence["moonlight"] == "0.3"
@@ -225,13 +235,13 @@ def test_a_column_of_a_newer_client_is_kept_as_evidence_and_flagged():
         ({"os": "two\nlines"}, ("os", "line_break")),
     ],
 )
-def test_every_cell_is_checked(changed, fault):
+def test_every_cell_is_checked(changed: dict[str, str], fault: tuple[str, str]) -> None:
     result = parse(csv_bytes(RUN, {**RUN, "run_id": OTHER_ID, **changed}))
 
     assert faults(result) == [(3, *fault)]
 
 
-def test_every_error_of_a_file_is_listed_and_nothing_else_is_returned():
+def test_every_error_of_a_file_is_listed_and_nothing_else_is_returned() -> None:
     content = csv_bytes(
         {**RUN, "duration": "-1", "pue": "x"},
         RUN,
@@ -248,27 +258,28 @@ def test_every_error_of_a_file_is_listed_and_nothing_else_is_returned():
         (5, "emissions", "missing_value"),
         (6, "run_id", "wrong_column_count"),
     ]
+    assert isinstance(result, BadFile)
     assert result.sha256 == hashlib.sha256(content + b"too,short\n").hexdigest()
     assert "line 3" in result.errors[2].sentence
 
 
-def test_rows_without_a_run_id_are_told_apart_by_time_and_project():
+def test_rows_without_a_run_id_are_told_apart_by_time_and_project() -> None:
     first, second = {**RUN, "run_id": "None"}, {**RUN, "run_id": "None", "timestamp": "2027-03-01T12:05:00"}
 
     assert flags(parse(csv_bytes(first, second))) == [(2, "run_id_unknown"), (3, "run_id_unknown")]
     assert faults(parse(csv_bytes(first, second, first))) == [(4, "run_id", "duplicate_run")]
 
 
-def test_a_task_stands_once_in_its_run_and_has_a_name():
+def test_a_task_stands_once_in_its_run_and_has_a_name() -> None:
     columns = ("task_name", *RUN)
     train, infer = {**RUN, "task_name": "train"}, {**RUN, "task_name": "infer"}
 
-    assert [row.task_name for row in parse(csv_bytes(train, infer, columns=columns)).rows] == ["train", "infer"]
+    assert [row.task_name for row in read(csv_bytes(train, infer, columns=columns)).rows] == ["train", "infer"]
     assert faults(parse(csv_bytes(train, train, columns=columns))) == [(3, "run_id", "duplicate_run")]
     assert faults(parse(csv_bytes({**RUN, "task_name": ""}, columns=columns))) == [(2, "task_name", "missing_value")]
 
 
-def test_a_file_is_measured_before_it_is_read():
+def test_a_file_is_measured_before_it_is_read() -> None:
     content = csv_bytes(RUN)
 
     result = parse_emissions_csv(content, factors=BUILT_IN, limits=Limits(max_bytes=len(content) - 1, max_rows=10))
@@ -276,22 +287,24 @@ def test_a_file_is_measured_before_it_is_read():
     assert faults(result) == [(1, "column 1", "file_too_large")]
 
 
-def test_semicolons_are_refused():
+def test_semicolons_are_refused() -> None:
     assert faults(parse(csv_bytes(RUN, delimiter=";"))) == [(1, "column 1", "wrong_separator")]
 
 
 @pytest.mark.parametrize("column", REQUIRED)
-def test_a_missing_column_is_named(column):
+def test_a_missing_column_is_named(column: str) -> None:
     result = parse(csv_bytes(RUN, columns=tuple(name for name in RUN if name != column)))
 
     assert faults(result) == [(1, column, "missing_column")]
 
 
 @given(st.permutations(tuple(RUN)), st.booleans(), st.sets(st.sampled_from(OPTIONAL), max_size=10))
-def test_column_order_a_byte_order_mark_and_missing_extras_change_nothing(columns, has_mark, left_out):
+def test_column_order_a_byte_order_mark_and_missing_extras_change_nothing(
+    columns: list[str], has_mark: bool, left_out: set[str]
+) -> None:
     kept = [column for column in columns if column not in left_out]
 
-    result = parse((b"\xef\xbb\xbf" if has_mark else b"") + csv_bytes(RUN, columns=kept))
+    result = read((b"\xef\xbb\xbf" if has_mark else b"") + csv_bytes(RUN, columns=kept))
 
     (row,) = result.rows
     assert (row.energy.kwh, row.emissions.grams) == (Decimal("0.001"), Decimal("0.056039"))
@@ -308,7 +321,7 @@ junk = st.one_of(
 
 
 @given(st.sampled_from(tuple(RUN)), junk)
-def test_a_cell_is_read_exactly_or_refused_at_its_line_and_column(column, text):
+def test_a_cell_is_read_exactly_or_refused_at_its_line_and_column(column: str, text: str) -> None:
     result = parse(csv_bytes(RUN, {**RUN, "run_id": OTHER_ID, column: text}))
 
     if isinstance(result, BadFile):
@@ -321,7 +334,7 @@ def test_a_cell_is_read_exactly_or_refused_at_its_line_and_column(column, text):
 
 
 @given(st.binary(max_size=300), st.integers(0, 2000), st.integers(0, 40))
-def test_damaged_files_never_raise_and_always_say_where(noise, position, cut):
+def test_damaged_files_never_raise_and_always_say_where(noise: bytes, position: int, cut: int) -> None:
     content = csv_bytes(RUN, {**RUN, "run_id": OTHER_ID})
     damaged = content[:position] + noise + content[position + cut :]
 
@@ -335,5 +348,5 @@ def test_damaged_files_never_raise_and_always_say_where(noise, position, cut):
 
 
 @given(st.binary(max_size=500))
-def test_bytes_that_are_no_file_at_all_are_refused(noise):
+def test_bytes_that_are_no_file_at_all_are_refused(noise: bytes) -> None:
     assert faults(parse(noise))

@@ -5,6 +5,7 @@ import hashlib
 import io
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,16 +18,22 @@ HEADER = "Model,Organization,Publication date,Training compute (FLOP),Parameters
 MODEL = 'Quill-1,"Quill Lab,Boreal",2027-05-01,1e25,7e9,"1,2"'
 
 
-def parse(*rows, header=HEADER):
+def parse(*rows: str, header: str = HEADER) -> ParsedModels | BadFile:
     return parse_notable_models("\n".join((header, *rows)).encode())
 
 
-def faults(result):
+def read(*rows: str) -> ParsedModels:
+    result = parse(*rows)
+    assert isinstance(result, ParsedModels), result
+    return result
+
+
+def faults(result: ParsedModels | BadFile) -> list[tuple[int, str, str]]:
     assert isinstance(result, BadFile), result
     return [(error.line, error.column, error.code) for error in result.errors]
 
 
-def test_the_genuine_file_is_read_whole(shared_data):
+def test_the_genuine_file_is_read_whole(shared_data: Path) -> None:
     content = (shared_data / "epoch" / "notable_ai_models_2025-12-02.csv").read_bytes()
     written = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
@@ -42,9 +49,10 @@ def test_the_genuine_file_is_read_whole(shared_data):
     assert {code: codes.count(code) for code in codes} == {"size_is_text": 3, "no_organisation": 15, "flop_rounded": 2}
 
 
-def test_attribution_of_the_genuine_file_loses_no_flop(shared_data):
+def test_attribution_of_the_genuine_file_loses_no_flop(shared_data: Path) -> None:
     result = parse_notable_models((shared_data / "epoch" / "notable_ai_models_2025-12-02.csv").read_bytes())
 
+    assert isinstance(result, ParsedModels)
     by_organisation = training_flop_by_organisation_and_year(result.models)
 
     attributable = sum(model.training_flop or 0 for model in result.models if model.organisations)
@@ -52,8 +60,8 @@ def test_attribution_of_the_genuine_file_loses_no_flop(shared_data):
     assert by_organisation["OpenAI", 2020] > 3 * 10**23  # GPT-3 and what came with it
 
 
-def test_one_model_is_read_with_all_that_is_known():
-    (model,) = parse(MODEL).models
+def test_one_model_is_read_with_all_that_is_known() -> None:
+    (model,) = read(MODEL).models
 
     assert (model.model, model.organisations) == ("Quill-1", ("Quill Lab", "Boreal"))
     assert (model.published_on, model.training_flop) == (date(2027, 5, 1), 10**25)
@@ -61,8 +69,8 @@ def test_one_model_is_read_with_all_that_is_known():
     assert (model.hardware_quantity, model.power_w, model.confidence) == (None, None, "")
 
 
-def test_several_organisations_share_whole_flop_equally_and_exactly():
-    models = parse(
+def test_several_organisations_share_whole_flop_equally_and_exactly() -> None:
+    models = read(
         'M,"Cirrus,Alma, Boreal ,Alma",2027-01-01,100,,', "N,Alma,2027-12-31,7,,", "O,Alma,2028-01-01,1,,"
     ).models
 
@@ -85,15 +93,15 @@ def test_several_organisations_share_whole_flop_equally_and_exactly():
         ("M,Alma,2027-01-01,10.0,,2.5e13", []),
     ],
 )
-def test_what_the_data_leave_open_is_flagged(row, codes):
-    result = parse(row)
+def test_what_the_data_leave_open_is_flagged(row: str, codes: list[str]) -> None:
+    result = read(row)
 
     assert [flag.code for flag in result.flags] == codes
     assert all(flag.line == 2 for flag in result.flags)
 
 
-def test_compute_that_is_unknown_or_undated_counts_for_nobody():
-    models = parse("M,Alma,,1e25,,", "N,Alma,2027-01-01,,,", "O,,2027-01-01,5,,").models
+def test_compute_that_is_unknown_or_undated_counts_for_nobody() -> None:
+    models = read("M,Alma,,1e25,,", "N,Alma,2027-01-01,,,", "O,,2027-01-01,5,,").models
 
     assert training_flop_by_organisation_and_year(models) == {}
 
@@ -112,11 +120,11 @@ def test_compute_that_is_unknown_or_undated_counts_for_nobody():
         ("M,Alma", ("Publication date", "wrong_column_count")),
     ],
 )
-def test_a_bad_row_is_refused_with_line_and_column(row, fault):
+def test_a_bad_row_is_refused_with_line_and_column(row: str, fault: tuple[str, ...]) -> None:
     assert faults(parse(MODEL, row)) == [(3, *fault)]
 
 
-def test_missing_columns_are_all_named():
+def test_missing_columns_are_all_named() -> None:
     result = parse("M,Alma", header="Model,Organisation")
 
     assert faults(result) == [
@@ -127,8 +135,8 @@ def test_missing_columns_are_all_named():
 
 
 @given(st.lists(st.text("abcde", min_size=1, max_size=3), min_size=1, max_size=6), st.integers(1, 10**30))
-def test_shares_always_sum_to_the_model(organisations, flop):
-    models = parse(f'M,"{",".join(organisations)}",2027-01-01,{flop},,').models
+def test_shares_always_sum_to_the_model(organisations: list[str], flop: int) -> None:
+    models = read(f'M,"{",".join(organisations)}",2027-01-01,{flop},,').models
 
     shares = training_flop_by_organisation_and_year(models).values()
 
@@ -137,7 +145,7 @@ def test_shares_always_sum_to_the_model(organisations, flop):
 
 
 @given(st.binary(max_size=300), st.integers(0, 200))
-def test_damaged_files_never_raise_and_always_say_where(noise, position):
+def test_damaged_files_never_raise_and_always_say_where(noise: bytes, position: int) -> None:
     content = "\n".join((HEADER, MODEL)).encode()
 
     result = parse_notable_models(content[:position] + noise + content[position:])

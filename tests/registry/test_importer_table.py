@@ -1,15 +1,16 @@
 """Reading CSV bytes: what is refused before anything is understood, always with its line and column."""
 
 import csv
+from decimal import Decimal
 
 import pytest
 
-from registry.importers.table import Cells, Limits, Row, read_table
+from registry.importers.table import Cells, Limits, Row, RowError, Table, read_table
 
 SMALL = Limits(max_bytes=2000, max_rows=3, max_columns=4, max_cell=50)
 
 
-def faults(table):
+def faults(table: Table) -> list[tuple[int, str, str]]:
     return [(error.line, error.column, error.code) for error in table.errors]
 
 
@@ -38,11 +39,11 @@ def faults(table):
         (b'a,b\n1,"two\nlines"\n1\n1,2,3\n', [(4, "b", "wrong_column_count"), (5, "column 3", "wrong_column_count")]),
     ],
 )
-def test_a_file_of_bad_form_is_refused_with_line_and_column(content, found):
+def test_a_file_of_bad_form_is_refused_with_line_and_column(content: bytes, found: list[tuple[int, str, str]]) -> None:
     assert faults(read_table(content, required=("a", "b"), limits=SMALL)) == found
 
 
-def test_a_cell_beyond_the_parser_s_own_limit_is_an_error_and_not_an_exception():
+def test_a_cell_beyond_the_parser_s_own_limit_is_an_error_and_not_an_exception() -> None:
     content = b"a,b\n1," + b"x" * (csv.field_size_limit() + 1) + b"\n"
 
     table = read_table(content, required=("a", "b"), limits=Limits(max_bytes=10**6, max_rows=3))
@@ -53,14 +54,14 @@ def test_a_cell_beyond_the_parser_s_own_limit_is_an_error_and_not_an_exception()
 @pytest.mark.parametrize(
     "content", [b"\xef\xbb\xbfa,b\n1,2\n", b"b,a\r\n2,1\r\n", b" a , b \r1,2\r", b'"a","b"\n"1","2"']
 )
-def test_a_byte_order_mark_line_ends_and_column_order_do_not_matter(content):
+def test_a_byte_order_mark_line_ends_and_column_order_do_not_matter(content: bytes) -> None:
     table = read_table(content, required=("a", "b"), limits=SMALL)
 
     assert table.errors == ()
     assert [(row.line, dict(row.cells)) for row in table.rows] == [(2, {"a": "1", "b": "2"})]
 
 
-def test_rows_in_good_form_are_read_beside_rows_that_are_not():
+def test_rows_in_good_form_are_read_beside_rows_that_are_not() -> None:
     table = read_table(b'a,b\n1,"x\ny"\n1\n3,4\n', required=("a",), limits=SMALL)
 
     assert [row.line for row in table.rows] == [2, 5]
@@ -89,10 +90,10 @@ def test_rows_in_good_form_are_read_beside_rows_that_are_not():
         ("1\n2", "line_break"),
     ],
 )
-def test_a_number_that_is_none_reads_as_nothing_and_says_why(text, code):
-    errors = []
+def test_a_number_that_is_none_reads_as_nothing_and_says_why(text: str, code: str) -> None:
+    errors: list[RowError] = []
 
-    number = _cells({"x": text}, errors).decimal("x", 0, 10**12, required=True)
+    number = _cells({"x": text}, errors).decimal("x", Decimal(0), Decimal(10**12), required=True)
 
     assert number is None
     assert [(error.line, error.column, error.code) for error in errors] == [(7, "x", code)]
@@ -102,12 +103,13 @@ def test_a_number_that_is_none_reads_as_nothing_and_says_why(text, code):
     ("text", "number"),
     [("2.4221528535349934e-05", "0.000024221528535349934"), ("0", "0"), ("-0.0", "0"), ("5.", "5"), ("+7", "7")],
 )
-def test_a_number_is_read_with_every_digit(text, number):
-    errors = []
+def test_a_number_is_read_with_every_digit(text: str, number: str) -> None:
+    errors: list[RowError] = []
 
-    read = _cells({"x": text}, errors).decimal("x", 0, 10**12)
+    read = _cells({"x": text}, errors).decimal("x", Decimal(0), Decimal(10**12))
 
     assert errors == []
+    assert read is not None
     assert f"{read.normalize():f}" == number
 
 
@@ -126,14 +128,14 @@ def test_a_number_is_read_with_every_digit(text, number):
         ("text", "x" * 501, "", "text_too_long"),
     ],
 )
-def test_cells_of_other_kinds(method, text, value, code):
-    bounds = {"whole": (0, 10), "positive": (10,)}.get(method, ())
-    errors = []
+def test_cells_of_other_kinds(method: str, text: str, value: object, code: str) -> None:
+    bounds = {"whole": (0, 10), "positive": (Decimal(10),)}.get(method, ())
+    errors: list[RowError] = []
 
     read = getattr(_cells({"x": text}, errors), method)("x", *bounds)
 
     assert (read, [error.code for error in errors]) == (value, [code] if code else [])
 
 
-def _cells(cells, errors):
+def _cells(cells: dict[str, str], errors: list[RowError]) -> Cells:
     return Cells(Row(7, cells), errors)
