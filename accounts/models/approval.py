@@ -32,6 +32,9 @@ class Approval(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.UUIDField(
+        null=True, unique=True, help_text="The proposer's own key: the same key is the same proposal."
+    )
     act = models.CharField(max_length=60, help_text="The registered act, such as registry.publish_cap.")
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="approvals")
     summary = models.CharField(max_length=300, help_text="One sentence that the second person reads.")
@@ -83,7 +86,9 @@ class Approval(models.Model):
             pgtrigger.Protect(
                 name="approval_frozen",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.AnyChange("act", "parameters", "parameters_sha256", "proposed_by", "organisation"),
+                condition=pgtrigger.AnyChange(
+                    "key", "act", "parameters", "parameters_sha256", "proposed_by", "organisation"
+                ),
             ),
             pgtrigger.Protect(name="approval_kept", operation=pgtrigger.Delete),
         ]

@@ -4,6 +4,7 @@ An app registers each of its acts here by name when Django starts. The parameter
 the second person decides on exactly what will be done.
 """
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ from django.db import transaction
 from accounts.models import APPROVAL, Approval, Organisation, User
 from accounts.services import audit
 from common.errors import Refused, Unknown, require, require_permission
-from common.idempotency import fingerprint
+from common.idempotency import canonical_json, fingerprint
 
 Parameters = Mapping[str, Any]
+
+
+def _nothing(approval: Approval, now: datetime) -> None:
+    """Most acts reserve nothing while they wait."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,8 @@ class Act:
 
     `check` refuses what the rules forbid and changes nothing; it runs at proposal, at approval and at execution.
     `execute` does the act inside the open transaction and returns what the record keeps of the result.
-    `delay` is how long an approved act waits, so that it can still be cancelled.
+    `reserve` sets aside what the act will need, in the transaction of the proposal, and `give_back` returns it when the
+    proposal is rejected, cancelled or fails. `delay` is how long an approved act waits, so that it can be cancelled.
     """
 
     name: str
@@ -34,6 +40,8 @@ class Act:
     may_approve: Callable[[User, Organisation], bool]
     check: Callable[[Parameters], None]
     execute: Callable[[Approval, datetime], Mapping[str, Any]]
+    reserve: Callable[[Approval, datetime], None] = _nothing
+    give_back: Callable[[Approval, datetime], None] = _nothing
     delay: timedelta = timedelta(0)
 
 
@@ -53,21 +61,44 @@ def may_decide(user: User, approval: Approval) -> bool:
 
 @transaction.atomic(durable=True)
 def propose(
-    *, actor: User, act: str, organisation: Organisation, summary: str, parameters: Parameters, now: datetime
+    *,
+    actor: User,
+    act: str,
+    organisation: Organisation,
+    summary: str,
+    parameters: Parameters,
+    now: datetime,
+    key: uuid.UUID | None = None,
 ) -> Approval:
-    """Propose an act on behalf of an organisation; nothing is done until another person approves."""
+    """Propose an act on behalf of an organisation; nothing is done until another person approves.
+
+    The same key again returns the first proposal if it is for the same, and is refused otherwise.
+    """
     known = _act(act)
     require_permission(known.may_propose(actor, organisation), "Your role does not let you propose this.")
-    known.check(parameters)
+    frozen: Parameters = json.loads(canonical_json(parameters))
+    sha256 = fingerprint(frozen)
+    Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)  # one proposal at a time, for the key
+    repeated = Approval.objects.filter(key=key).first() if key else None
+    if repeated is not None:
+        require(
+            (repeated.act, repeated.organisation_id, repeated.parameters_sha256) == (act, organisation.pk, sha256),
+            "key_reused",
+            "This key was used before for another proposal. Use a new one.",
+        )
+        return repeated
+    known.check(frozen)
     approval = Approval.objects.create(
+        key=key,
         act=act,
         organisation=organisation,
-        summary=summary,
-        parameters=dict(parameters),
-        parameters_sha256=fingerprint(parameters),
+        summary=summary[:300],
+        parameters=frozen,
+        parameters_sha256=sha256,
         proposed_by=actor,
         proposed_at=now,
     )
+    known.reserve(approval, now)
     audit.record(
         actor, "accounts.approval.proposed", approval, at=now, organisation=organisation, act=act, summary=summary
     )
@@ -118,9 +149,9 @@ def cancel(*, actor: User, approval_id: uuid.UUID, reason: str, now: datetime) -
 def execute_due(*, now: datetime) -> int:
     """Do every approved act whose delay has passed, each in its own transaction; return how many were tried."""
     due = list(
-        Approval.objects.filter(status="waiting", execute_after__lte=now).order_by("execute_after", "id").values_list(
-            "pk", flat=True
-        )
+        Approval.objects.filter(status="waiting", execute_after__lte=now)
+        .order_by("execute_after", "id")
+        .values_list("pk", flat=True)
     )
     for approval_id in due:
         _execute_waiting(approval_id, now)
@@ -138,11 +169,13 @@ def _execute(act: Act, approval: Approval, actor: User | None, now: datetime) ->
     """Check again and do the act. A refusal now is recorded as a failure; the act itself leaves nothing behind."""
     try:
         with transaction.atomic():
+            _require_both_still_entitled(act, approval)
             act.check(approval.parameters)
             approval.result = dict(act.execute(approval, now))
     except Refused as refusal:
         approval.failure_code, approval.failure = refusal.code, refusal.sentence[:500]
         _move(approval, "failed")
+        act.give_back(approval, now)
         audit.record(
             actor, "accounts.approval.failed", approval, at=now, organisation=approval.organisation, code=refusal.code
         )
@@ -154,6 +187,21 @@ def _execute(act: Act, approval: Approval, actor: User | None, now: datetime) ->
     )
 
 
+def _require_both_still_entitled(act: Act, approval: Approval) -> None:
+    """Refuse to do an act whose two persons are not both entitled at this moment: much can happen during a delay."""
+    assert approval.decided_by is not None
+    require(
+        act.may_propose(approval.proposed_by, approval.organisation),
+        "proposer_no_longer_entitled",
+        "The person who proposed this may not propose it any more. Let a colleague propose it again.",
+    )
+    require(
+        act.may_approve(approval.decided_by, approval.organisation),
+        "approver_no_longer_entitled",
+        "The person who approved this may not approve it any more. Propose it again.",
+    )
+
+
 def _end(approval: Approval, status: str, actor: User, reason: str, now: datetime) -> Approval:
     require(bool(reason.strip()), "reason_missing", "Say why, in a sentence that the other person can read.")
     APPROVAL.require(approval.status, status)
@@ -161,6 +209,7 @@ def _end(approval: Approval, status: str, actor: User, reason: str, now: datetim
         approval.decided_by, approval.decided_at = actor, now
     approval.reason = reason.strip()[:500]
     _move(approval, status)
+    _act(approval.act).give_back(approval, now)
     audit.record(
         actor, f"accounts.approval.{status}", approval, at=now, organisation=approval.organisation, reason=reason
     )
@@ -183,9 +232,9 @@ def _move(approval: Approval, status: str) -> None:
 
 
 def _locked(approval_id: uuid.UUID) -> Approval:
-    approval = Approval.objects.select_for_update(of=("self",)).select_related("organisation").filter(
-        pk=approval_id
-    ).first()
+    approval = (
+        Approval.objects.select_for_update(of=("self",)).select_related("organisation").filter(pk=approval_id).first()
+    )
     if approval is None:
         raise Unknown("approval_unknown", "There is no such proposal. Check the address.")
     return approval
