@@ -1,0 +1,137 @@
+"""What operators owe and what they gave: obligations, surrenders, status letters and sanctions."""
+
+import uuid
+from typing import ClassVar
+
+import pgtrigger
+from django.db import models
+
+from accounts.models import User
+from common.append_only import append_only_triggers
+from common.lifecycle import Lifecycle
+from registry.ledger.models import Journal
+from registry.models.operator import Operator
+from registry.models.report import Report
+from registry.models.scheme import Period
+
+
+class Obligation(models.Model):
+    """How many permits an operator owes for one period, and the report version that says so.
+
+    Append-only: a corrected report gives a new version, and the latest version is what is owed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="obligations")
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="obligations")
+    version = models.PositiveSmallIntegerField()
+    report = models.OneToOneField(Report, on_delete=models.PROTECT, related_name="obligation")
+    quantity = models.BigIntegerField(help_text="Whole permits, by rule R6.")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["operator", "period", "version"], name="one_obligation_per_version"),
+            models.CheckConstraint(
+                name="obligation_in_range", condition=models.Q(quantity__gte=0, quantity__lte=10**15)
+            ),
+        ]
+        ordering: ClassVar[list[str]] = ["period", "operator", "-version"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.operator} owes {self.quantity} for {self.period.year}"
+
+
+class Surrender(models.Model):
+    """Permits given up for a period, with the instant they were received. Append-only: a unit counts once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="surrenders")
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="surrenders")
+    quantity = models.BigIntegerField()
+    key = models.UUIDField(unique=True)
+    journal = models.OneToOneField(Journal, on_delete=models.PROTECT, related_name="+")
+    received_at = models.DateTimeField(help_text="Receipt instant, taken in the database under the period's lock.")
+    surrendered_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                name="surrender_in_range", condition=models.Q(quantity__gte=1, quantity__lte=10**15)
+            ),
+        ]
+        ordering: ClassVar[list[str]] = ["-received_at", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.operator} surrendered {self.quantity}"
+
+
+class ComplianceRecord(models.Model):
+    """An operator's status letter at an instant: the official one at the deadline, and later ones when cured.
+
+    Append-only; `superseded` does not exist: the latest record is the present status, the first at a deadline is the
+    published one.
+    """
+
+    class Occasion(models.TextChoices):
+        DEADLINE = "deadline", "At the deadline"
+        LATER = "later", "Since then"
+
+    id = models.BigAutoField(primary_key=True)
+    operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="compliance_records")
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="compliance_records")
+    occasion = models.CharField(max_length=20, choices=Occasion.choices)
+    status = models.CharField(max_length=20, help_text="A, B, C, EXCLUDED or NOT_APPLICABLE.")
+    owed = models.BigIntegerField(help_text="Obligations of all years so far.")
+    surrendered = models.BigIntegerField(help_text="Permits surrendered so far, net.")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["operator", "period"],
+                condition=models.Q(occasion="deadline"),
+                name="one_status_at_the_deadline",
+            ),
+        ]
+        ordering: ClassVar[list[str]] = ["period", "operator", "-id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.operator} {self.period.year}: {self.status}"
+
+
+SANCTION = Lifecycle("sanction", {"due": {"paid", "waived"}, "paid": set(), "waived": set()})
+
+
+class Sanction(models.Model):
+    """The cash penalty for permits missing at the deadline, by rule R8. The permits stay owed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="sanctions")
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="sanctions")
+    shortfall = models.BigIntegerField()
+    amount_minor = models.BigIntegerField()
+    status = models.CharField(max_length=20, choices=SANCTION.choices, default=SANCTION.initial)
+    imposed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["operator", "period"], name="one_sanction_per_period"),
+            models.CheckConstraint(name="sanction_in_range", condition=models.Q(shortfall__gte=1, amount_minor__gte=0)),
+        ]
+        ordering: ClassVar[list[str]] = ["-imposed_at", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            SANCTION.trigger(),
+            pgtrigger.Protect(
+                name="sanction_frozen",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("operator", "period", "shortfall", "amount_minor", "imposed_at"),
+            ),
+            pgtrigger.Protect(name="sanction_kept", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operator} {self.period.year}: {self.amount_minor}"

@@ -1,0 +1,193 @@
+"""Reports of compute and emissions: immutable versions with their lines and evidence, and the verifier's statement."""
+
+import uuid
+from typing import ClassVar
+
+import pgtrigger
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+from accounts.models import Organisation, User
+from common.append_only import append_only_triggers
+from common.lifecycle import Lifecycle
+from registry.models.operator import Operator
+from registry.models.scheme import Period
+
+REPORT = Lifecycle(
+    "report",
+    {
+        "submitted": {"verified", "returned"},
+        "verified": {"superseded"},
+        "determined": {"superseded"},
+        "returned": set(),
+        "superseded": set(),
+    },
+)
+"""An operator's report begins as submitted; the regulator's estimate begins as determined, and is never verified."""
+
+
+class EvidenceFile(models.Model):
+    """A file as it was received: never executed, never rendered, hashed at receipt. Append-only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveIntegerField()
+    content = models.BinaryField()
+    received_at = models.DateTimeField()
+    received_from = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["organisation", "sha256"], name="one_copy_of_each_file_per_organisation"),
+        ]
+        ordering: ClassVar[list[str]] = ["-received_at", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Report(models.Model):
+    """One version of what an operator used in one period. A correction is a new version; the old one stays."""
+
+    class Kind(models.TextChoices):
+        OPERATOR = "operator", "Operator's report"
+        ESTIMATE = "estimate", "Regulator's estimate"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="reports")
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="reports")
+    version = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.OPERATOR)
+    status = models.CharField(max_length=20, choices=REPORT.choices, default=REPORT.initial)
+    boundary = models.CharField(max_length=200, help_text="What was measured: for example full stack, inference only.")
+    flop = models.DecimalField(max_digits=40, decimal_places=0, default=0)
+    energy_kwh = models.DecimalField(max_digits=30, decimal_places=12, default=0)
+    co2e_g = models.DecimalField(max_digits=30, decimal_places=6, default=0)
+    flags = models.JSONField(default=list, encoder=DjangoJSONEncoder, help_text="What a reader should look at twice.")
+    content_sha256 = models.CharField(max_length=64, help_text="Hash of the boundary and the lines.")
+    evidence = models.ForeignKey(EvidenceFile, null=True, on_delete=models.PROTECT, related_name="reports")
+    submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    received_at = models.DateTimeField(help_text="Receipt instant, taken in the database under the period's lock.")
+    return_reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["operator", "period", "version"], name="one_report_per_version"),
+            models.UniqueConstraint(
+                fields=["operator", "period"],
+                condition=models.Q(status__in=["verified", "determined"]),
+                name="one_report_in_force",
+            ),
+            models.CheckConstraint(
+                name="only_estimates_are_determined",
+                condition=models.Q(kind="operator", status__in=["submitted", "verified", "returned", "superseded"])
+                | models.Q(kind="estimate", status__in=["determined", "superseded"]),
+            ),
+            models.CheckConstraint(
+                name="returned_report_says_why", condition=~models.Q(status="returned") | ~models.Q(return_reason="")
+            ),
+            models.CheckConstraint(name="report_flop_finite", condition=models.Q(flop__gte=0, flop__lt=10**36)),
+            models.CheckConstraint(
+                name="report_energy_finite", condition=models.Q(energy_kwh__gte=0, energy_kwh__lt=10**17)
+            ),
+            models.CheckConstraint(name="report_co2e_finite", condition=models.Q(co2e_g__gte=0, co2e_g__lt=10**23)),
+        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["status", "period"], name="reports_by_status")]
+        ordering: ClassVar[list[str]] = ["period", "operator", "-version"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            REPORT.trigger(),
+            pgtrigger.Protect(
+                name="report_version_frozen",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange(
+                    "operator",
+                    "period",
+                    "version",
+                    "kind",
+                    "boundary",
+                    "flop",
+                    "energy_kwh",
+                    "co2e_g",
+                    "flags",
+                    "content_sha256",
+                    "evidence",
+                    "submitted_by",
+                    "received_at",
+                ),
+            ),
+            pgtrigger.Protect(name="report_kept", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operator} {self.period.year} v{self.version}"
+
+
+class ReportLine(models.Model):
+    """One activity of a report: a run, a model's training, a serving stream; with the source row it came from."""
+
+    class Activity(models.TextChoices):
+        TRAINING = "training", "Training"
+        FINE_TUNING = "fine_tuning", "Fine-tuning"
+        INFERENCE = "inference", "Inference"
+        EVALUATION = "evaluation", "Evaluation"
+
+    id = models.BigAutoField(primary_key=True)
+    report = models.ForeignKey(Report, on_delete=models.PROTECT, related_name="lines")
+    number = models.PositiveIntegerField(help_text="Line of the source file, or order of entry.")
+    label = models.CharField(max_length=200)
+    activity = models.CharField(max_length=20, choices=Activity.choices)
+    method = models.CharField(max_length=60, help_text="How the figure was obtained: codecarbon, epoch, declared.")
+    flop = models.DecimalField(max_digits=40, decimal_places=0, default=0)
+    energy_kwh = models.DecimalField(max_digits=30, decimal_places=12, default=0)
+    co2e_g = models.DecimalField(max_digits=30, decimal_places=6, default=0)
+    claimed_co2e_g = models.DecimalField(max_digits=30, decimal_places=6, null=True)
+    factor_g_per_kwh = models.DecimalField(max_digits=10, decimal_places=3, null=True)
+    factor_source = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["report", "number"], name="one_report_line_per_number"),
+            models.CheckConstraint(
+                name="report_line_finite",
+                condition=models.Q(
+                    flop__gte=0,
+                    flop__lt=10**36,
+                    energy_kwh__gte=0,
+                    energy_kwh__lt=10**17,
+                    co2e_g__gte=0,
+                    co2e_g__lt=10**23,
+                ),
+            ),
+        ]
+        ordering: ClassVar[list[str]] = ["report", "number"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.report} line {self.number}"
+
+
+class VerifierStatement(models.Model):
+    """The verifier's opinion on one report version. Append-only."""
+
+    class Opinion(models.TextChoices):
+        POSITIVE = "positive", "Positive"
+        POSITIVE_WITH_COMMENTS = "positive_with_comments", "Positive with comments"
+        NEGATIVE = "negative", "Negative"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    report = models.OneToOneField(Report, on_delete=models.PROTECT, related_name="statement")
+    verifier = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="statements")
+    signed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    signed_at = models.DateTimeField()
+    opinion = models.CharField(max_length=30, choices=Opinion.choices)
+    findings = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-signed_at", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.get_opinion_display()} on {self.report}"

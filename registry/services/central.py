@@ -1,0 +1,62 @@
+"""The central ledger accounts of a period and of a currency: opened once, found by their business names."""
+
+from datetime import datetime
+
+from registry.ledger import services as ledger
+from registry.ledger.models import Asset, LedgerAccount
+from registry.models import Period
+
+ISSUANCE, TOTAL, AUCTION, SET_ASIDE, SURRENDER, CANCELLATION = (
+    "issuance",
+    "total",
+    "auction",
+    "set_aside",
+    "surrender",
+    "cancellation",
+)
+"""What each central account of a period is for; its reference is this, a colon and the period's code."""
+
+_LABELS = {
+    ISSUANCE: "Issuance",
+    TOTAL: "Total quantity",
+    AUCTION: "Auction",
+    SET_ASIDE: "Set-aside",
+    SURRENDER: "Surrendered",
+    CANCELLATION: "Cancelled",
+}
+_KINDS = {TOTAL: "reserve"}
+"""The ledger's kind where it is not the purpose itself."""
+
+
+def open_accounts(period: Period, now: datetime) -> None:
+    """Open every central account of a period's permits."""
+    for purpose, label in _LABELS.items():
+        ledger.open_account(
+            kind=_KINDS.get(purpose, purpose),
+            reference=f"{purpose}:{period.code}",
+            label=f"{label}, {period}",
+            contra=purpose == ISSUANCE,
+            now=now,
+        )
+
+
+def account(period: Period, purpose: str) -> LedgerAccount:
+    """Return the central account of a period for a purpose."""
+    return LedgerAccount.objects.get(reference=f"{purpose}:{period.code}")
+
+
+def open_bank(currency: Asset, now: datetime) -> LedgerAccount:
+    """Open the account that stands for the money at the bank: what it owes is what participants hold."""
+    return ledger.open_account(
+        kind="bank", reference=bank_reference(currency), label=f"Bank, {currency.code}", contra=True, now=now
+    )
+
+
+def bank(currency: Asset) -> LedgerAccount:
+    """Return the bank's account in a currency."""
+    return LedgerAccount.objects.get(reference=bank_reference(currency))
+
+
+def bank_reference(currency: Asset) -> str:
+    """Name the bank's account in a currency."""
+    return f"bank:{currency.code}"
