@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,13 +30,16 @@ def ensure_environment(argv: list[str]) -> None:
         return
     if os.environ.get(MOVED) == str(os.getpid()):
         raise Problem(f"{places.VENV} does not work as an environment of its own. Remove it and try again.")
+    if is_inside(places.VENV):  # nobody can replace the Python that runs him: let the one it was made from do it
+        _go_on_as(Path(sys._base_executable), argv, os.environ)
     state = places.state_folder()
     with exclusively(
         state / "bootstrap.lock", waiting="Another command is installing Headroom's dependencies; waiting ..."
     ):
         if not is_current(places.VENV, LOCK):
             install(places.VENV, LOCK, state)
-    _move_into(places.VENV, argv)
+    # The process number stays, which is how we notice going round in circles.
+    _go_on_as(places.VENV / "bin" / "python", argv, {**os.environ, MOVED: str(os.getpid())})
 
 
 def is_inside(venv: Path) -> bool:
@@ -137,12 +141,11 @@ def _install_with_pip(venv: Path, lock: Path) -> None:
         raise Problem("The packages of requirements.lock could not be installed; the lines above say why.") from None
 
 
-def _move_into(venv: Path, argv: list[str]) -> NoReturn:
-    """Go on as the environment's Python. The process number stays, which is how we notice going round in circles."""
-    python = venv / "bin" / "python"
+def _go_on_as(python: Path, argv: list[str], env: Mapping[str, str]) -> NoReturn:
+    """Start the same command again under another Python, in this very process."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(python, [str(python), *argv], {**os.environ, MOVED: str(os.getpid())})  # noqa: S606 - our own Python
+    os.execve(python, [str(python), *argv], env)  # noqa: S606 - a Python of ours, and no shell
 
 
 def _stamp(venv: Path, lock: Path) -> str:

@@ -42,7 +42,7 @@ WITHOUT_SERVERS = {
 
 def main(argv: list[str]) -> int:
     """Run the command of this command line and return its exit code."""
-    _open_closed_streams()
+    open_closed_streams()
     try:
         return _run(argv)
     except Problem as problem:
@@ -61,14 +61,14 @@ def _run(argv: list[str]) -> int:
         case "demo":
             return demo.main(words)
         case "test":
-            with _ending_cleanly():
+            with ending_cleanly():
                 return suite.main(words)
         case "lint":
             return lint.main(words)
         case "lock":
             return lock.main()
         case "run":
-            with _ending_cleanly(), shared_servers() as servers:
+            with ending_cleanly(), shared_servers() as servers:
                 return subprocess.run(words, env={**os.environ, **servers.environment}).returncode
     if len(argv) == 1:
         print(USAGE)
@@ -78,7 +78,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _django_with_servers(argv: list[str]) -> int:
-    with _ending_cleanly(), shared_servers() as servers:
+    with ending_cleanly(), shared_servers() as servers:
         os.environ.update(servers.environment)
         if argv[1] == "migrate" and servers.cluster:
             servers.cluster.migrations_stamp.unlink(missing_ok=True)  # it may go backwards
@@ -101,7 +101,7 @@ def _django(argv: list[str]) -> int:
 
 
 @contextmanager
-def _ending_cleanly() -> Iterator[None]:
+def ending_cleanly() -> Iterator[None]:
     """Turn SIGTERM into an ordinary exit, so that the servers we started are stopped on the way out."""
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -114,7 +114,7 @@ def _ending_cleanly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _open_closed_streams() -> None:
+def open_closed_streams() -> None:
     """Give a closed stdin, stdout or stderr something to be.
 
     Started with `<&-`, the next file opened would become number 0, and every child would read our lock file as input.

@@ -55,12 +55,12 @@ def server_home(user: ServerUser | None) -> Path:
     folders would publish somebody's home, so the servers move instead and the folders stay as they are.
     """
     home = state_folder()
-    elsewhere = _elsewhere("/var/tmp")  # noqa: S108 (survives a reboot; checked for its owner below)
-    if can_enter(home, user) and not elsewhere.exists():
+    hidden = elsewhere("/var/tmp")  # noqa: S108 (survives a reboot; checked for its owner below)
+    if can_enter(home, user) and not hidden.exists():
         return home
-    private_folder(elsewhere)
-    (home / "elsewhere").write_text(f"{elsewhere}\n")
-    return elsewhere
+    private_folder(hidden)
+    (home / "elsewhere").write_text(f"{hidden}\n")
+    return hidden
 
 
 def temporary_home(user: ServerUser | None) -> Path:
@@ -87,7 +87,7 @@ def socket_folder(home: Path, name: str) -> Path:
         r"[\w./-]+", str(beside), re.ASCII
     ):
         return beside
-    short = _elsewhere("/tmp", key=str(home))  # noqa: S108 (checked for its owner below)
+    short = elsewhere("/tmp", key=str(home))  # noqa: S108 (checked for its owner below)
     private_folder(short)
     return short / name
 
@@ -113,5 +113,6 @@ def can_enter(folder: Path, user: ServerUser | None) -> bool:
     return subprocess.run(command, **user.identity(), stderr=subprocess.DEVNULL).returncode == 0
 
 
-def _elsewhere(base: str, key: str = str(CHECKOUT)) -> Path:
+def elsewhere(base: str, key: str = str(CHECKOUT)) -> Path:
+    """Return the folder in a shared place that is always the same for this checkout, or for another key."""
     return Path(base) / f"headroom-{hashlib.sha256(key.encode()).hexdigest()[:12]}"

