@@ -37,6 +37,7 @@ from registry.importers.table import (
     Flag,
     Limits,
     bad_file,
+    cells_of,
     read_table,
     sha256_hex,
 )
@@ -195,8 +196,7 @@ def parse_emissions_csv(content: bytes, *, factors: FactorTable, limits: Limits 
     ]
     measurements: list[Measurement] = []
     first_line: dict[tuple[object, ...], int] = {}
-    for row in table.rows:
-        cells = Cells(row, errors)
+    for cells in cells_of(table, errors, limits):
         measurement = _measurement(cells, factors, flags)
         if measurement is None:
             continue
@@ -204,7 +204,7 @@ def parse_emissions_csv(content: bytes, *, factors: FactorTable, limits: Limits 
         if identity in first_line:
             sentence = f"This run already stands in line {first_line[identity]}: keep one of the two rows."
             cells.refuse("run_id", "duplicate_run", sentence)
-        first_line.setdefault(identity, row.line)
+        first_line.setdefault(identity, measurement.line)
         measurements.append(measurement)
     if errors:
         return bad_file(content, table, errors)

@@ -20,7 +20,7 @@ from decimal import Decimal
 
 from common.quantities import MAX_FLOP
 from registry.engine.rounding import half_up, share_pool
-from registry.importers.table import BadFile, Cells, Flag, Limits, bad_file, read_table, sha256_hex
+from registry.importers.table import BadFile, Cells, Flag, Limits, bad_file, cells_of, read_table, sha256_hex
 
 LIMITS = Limits(max_bytes=20_000_000, max_rows=50_000, max_columns=200, max_cell=50_000)
 MODEL, ORGANISATION, PUBLISHED = "Model", "Organization", "Publication date"
@@ -66,13 +66,12 @@ def parse_notable_models(content: bytes, *, limits: Limits = LIMITS) -> ParsedMo
     flags: list[Flag] = []
     models: list[NotableModel] = []
     first_line: dict[str, int] = {}
-    for row in table.rows:
-        cells = Cells(row, errors)
+    for cells in cells_of(table, errors, limits):
         estimate = cells.decimal(TRAINING_FLOP, Decimal(1), Decimal(MAX_FLOP))
         found = _model(cells, None if estimate is None else half_up(estimate))
         if found.model in first_line:
             cells.refuse(MODEL, "duplicate_model", f"This model already stands in line {first_line[found.model]}.")
-        first_line.setdefault(found.model, row.line)
+        first_line.setdefault(found.model, found.line)
         models.append(found)
         flags += _flags(found)
         if estimate is not None and estimate != found.training_flop:

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 from registry.engine.factors import WORLD_AVERAGE, Factor, FactorTable, factor_table
-from registry.importers.table import BadFile, Cells, Limits, bad_file, read_table
+from registry.importers.table import BadFile, Limits, bad_file, cells_of, read_table
 
 LIMITS = Limits(max_bytes=2_000_000, max_rows=20_000, max_columns=20, max_cell=500)
 REQUIRED = ("iso3", "country", "year", "gco2e_per_kwh")
@@ -21,8 +21,7 @@ def parse_country_factors(
     table = read_table(content, required=REQUIRED, limits=limits)
     errors = list(table.errors)
     factors: dict[tuple[str, int], Factor] = {}
-    for row in table.rows:
-        cells = Cells(row, errors)
+    for cells in cells_of(table, errors, limits):
         zone = cells.choice("iso3", _ISO3, "not_a_country", "Write the country in three capital letters.")
         cells.text("country")
         year = cells.whole("year", 1990, 2100, required=True)

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -55,12 +55,16 @@ class BadFile:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may be at most; the bytes are counted before anything is read."""
+    """What a file may be at most; the bytes are counted before anything is read.
+
+    Every error is listed, but a file of nothing else stops being read after `max_errors`, and its last error says so.
+    """
 
     max_bytes: int
     max_rows: int
     max_columns: int = 200
     max_cell: int = 20_000
+    max_errors: int = 5000
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def read_table(content: bytes, *, required: Collection[str], limits: Limits) -> 
                 columns = tuple(cell.strip() for cell in cells)
                 errors += _header_errors(columns, starts_at, required, limits)
                 if errors:
-                    return Table(columns, (), tuple(errors))
+                    return Table(columns[: limits.max_columns], (), tuple(errors))
                 continue
             if len(rows) == limits.max_rows:
                 sentence = f"The file has more than {limits.max_rows:,} rows: send it in parts."
@@ -122,6 +126,8 @@ def read_table(content: bytes, *, required: Collection[str], limits: Limits) -> 
             faults = _row_errors(columns, cells, starts_at, limits)
             if faults:
                 errors += faults
+                if _too_many(errors, starts_at, columns, limits):
+                    break
             else:
                 rows.append(Row(starts_at, dict(zip(columns, cells, strict=True))))
     except csv.Error as fault:
@@ -227,6 +233,24 @@ class Cells:
         return None
 
 
+def cells_of(table: Table, errors: list[RowError], limits: Limits) -> Iterator[Cells]:
+    """Yield the cells of each readable row; errors found while reading them are added to the list."""
+    for row in table.rows:
+        if len(errors) >= limits.max_errors:
+            return
+        yield Cells(row, errors)
+        _too_many(errors, row.line, table.columns, limits)
+
+
+def _too_many(errors: list[RowError], line: int, columns: tuple[str, ...], limits: Limits) -> bool:
+    """Stop reading a file that is nothing but errors: listing millions of them would help nobody."""
+    if len(errors) < limits.max_errors:
+        return False
+    sentence = f"Reading stopped here after {len(errors):,} errors: correct them and send the file again."
+    errors.append(RowError(line, _name(columns, len(columns)), "too_many_errors", sentence))
+    return True
+
+
 def _unreadable(content: bytes, limits: Limits) -> RowError | None:
     """Say why a file cannot be read at all."""
     if len(content) > limits.max_bytes:
@@ -241,10 +265,10 @@ def _unreadable(content: bytes, limits: Limits) -> RowError | None:
 
 def _header_errors(columns: tuple[str, ...], line: int, required: Collection[str], limits: Limits) -> list[RowError]:
     """List what is wrong with the header."""
-    errors = _row_errors(columns, list(columns), line, limits)
     if len(columns) > limits.max_columns:
         sentence = f"The file has {len(columns):,} columns: {limits.max_columns} are allowed."
         return [RowError(line, _name((), limits.max_columns), "too_many_columns", sentence)]
+    errors = _row_errors(columns, list(columns), line, limits)
     for separator in OTHER_SEPARATORS:
         if len(columns) == 1 and separator in columns[0]:
             sentence = f"Columns are separated by {separator!r}: save the file with commas."
@@ -264,13 +288,13 @@ def _header_errors(columns: tuple[str, ...], line: int, required: Collection[str
 
 def _row_errors(columns: tuple[str, ...], cells: list[str], line: int, limits: Limits) -> list[RowError]:
     """List what is wrong with the form of one record, before anything in it is understood."""
-    errors = []
     if len(cells) != len(columns):
         sentence = f"This row has {len(cells)} cells, the header has {len(columns)} columns: correct the row."
-        errors.append(RowError(line, _name(columns, min(len(cells), len(columns))), "wrong_column_count", sentence))
+        return [RowError(line, _name(columns, min(len(cells), len(columns))), "wrong_column_count", sentence)]
     whole = "".join(cells)
     if len(whole) <= limits.max_cell and not _UNDECODABLE.search(whole) and not _CONTROL.search(whole):
-        return errors
+        return []
+    errors = []
     for position, cell in enumerate(cells):
         column = _name(columns, position)
         if len(cell) > limits.max_cell:

@@ -287,6 +287,18 @@ def test_a_file_is_measured_before_it_is_read() -> None:
     assert faults(result) == [(1, "column 1", "file_too_large")]
 
 
+def test_a_file_of_nothing_but_errors_stops_being_read() -> None:
+    limits = Limits(max_bytes=10**6, max_rows=100, max_errors=3)
+    bad = {**RUN, "duration": "x", "pue": "x"}
+
+    cells = parse_emissions_csv(csv_bytes(bad, bad, bad), factors=BUILT_IN, limits=limits)
+    rows = parse_emissions_csv(csv_bytes(RUN) + b"1\n" * 9, factors=BUILT_IN, limits=limits)
+
+    assert [(line, code) for line, _, code in faults(cells)][-1] == (3, "too_many_errors")
+    assert [(line, code) for line, _, code in faults(rows)][-1] == (5, "too_many_errors")
+    assert (len(faults(cells)), len(faults(rows))) == (5, 4)
+
+
 def test_semicolons_are_refused() -> None:
     assert faults(parse(csv_bytes(RUN, delimiter=";"))) == [(1, "column 1", "wrong_separator")]
 
