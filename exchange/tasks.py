@@ -1,0 +1,22 @@
+"""The market's work as Celery tasks. They carry a name and nothing else: late, lost or doubled, they change nothing."""
+
+import uuid
+
+from celery import shared_task
+
+from exchange.models import Market
+from exchange.services import matching, waking
+
+
+@shared_task(name="exchange.drain_market", acks_late=True, ignore_result=True)
+def drain_market(market_id: str) -> None:
+    """Do what waits in one market; if there is more than one turn's worth, ring again and let others work."""
+    result = matching.drain(uuid.UUID(market_id))
+    if result.is_unfinished:
+        waking.wake(Market.objects.get(pk=market_id))
+
+
+@shared_task(name="exchange.sweep_markets", acks_late=True, ignore_result=True)
+def sweep_markets() -> None:
+    """Wake every market whose bell was lost."""
+    matching.sweep()
