@@ -1,4 +1,4 @@
-"""Published training runs: figures anybody can look up, used to test the calculators and to tell the demo offline.
+"""Published training runs: figures anybody can look up, against which the calculators are tested.
 
 Organisations appear here only as the sources of published figures. Energy and emissions are what the source printed;
 `tolerance` is how far its rounded arithmetic may lie from exact arithmetic on the inputs beside it.

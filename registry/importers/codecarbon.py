@@ -155,9 +155,14 @@ class ParsedFile:
         return total_energy(row.energy for row in self.rows)
 
     @property
+    def emissions_g(self) -> Decimal:
+        """The recomputed emissions of all rows together, in g CO2e."""
+        return _sum(row.emissions.grams for row in self.rows)
+
+    @property
     def emissions_kg(self) -> Decimal:
-        """The recomputed emissions of all rows together, in kg CO2e."""
-        return _sum(row.emissions.kilograms for row in self.rows)
+        """The same in kg CO2e, the unit in which the client reports."""
+        return EXACT_DECIMALS.scaleb(self.emissions_g, -3)
 
 
 @dataclass(frozen=True)
