@@ -31,7 +31,7 @@ def ensure_environment(argv: list[str]) -> None:
     if os.environ.get(MOVED) == str(os.getpid()):
         raise Problem(f"{places.VENV} does not work as an environment of its own. Remove it and try again.")
     if is_inside(places.VENV):  # nobody can replace the Python that runs him: let the one it was made from do it
-        _go_on_as(Path(sys._base_executable), argv, os.environ)
+        _go_on_as(base_python(), argv, os.environ)
     state = places.state_folder()
     with exclusively(
         state / "bootstrap.lock", waiting="Another command is installing Headroom's dependencies; waiting ..."
@@ -45,6 +45,11 @@ def ensure_environment(argv: list[str]) -> None:
 def is_inside(venv: Path) -> bool:
     """Tell whether this Python is the environment's own."""
     return Path(sys.prefix).resolve() == venv.resolve()
+
+
+def base_python() -> Path:
+    """Return the Python that this environment was made from."""
+    return Path(str(getattr(sys, "_base_executable")))  # noqa: B009 - typed nowhere, and there since 3.7
 
 
 def is_current(venv: Path, lock: Path) -> bool:

@@ -1,6 +1,7 @@
 """The embedded broker keeps what was queued, and says so when it cannot."""
 
 import os
+import platform
 import signal
 import stat
 
@@ -75,7 +76,7 @@ def test_celery_and_the_cache_read_the_urls(valkey: Broker) -> None:
 
 
 def test_without_any_broker_the_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker.platform, "system", lambda: "Plan9")
+    monkeypatch.setattr(platform, "system", lambda: "Plan9")
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(Problem, match="apt install redis-server"):

@@ -152,7 +152,12 @@ def test_closed_stdin_does_not_hand_our_files_to_children(home: Path) -> None:
 def test_production_brings_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADROOM_ENV", "production")
     handed_on: list[list[str]] = []
-    monkeypatch.setattr(main, "_django", lambda argv: handed_on.append(argv) or 0)
+
+    def take(argv: list[str]) -> int:
+        handed_on.append(argv)
+        return 0
+
+    monkeypatch.setattr(main, "_django", take)
     monkeypatch.setattr(bootstrap, "ensure_environment", lambda argv: pytest.fail("made an environment"))
 
     code = main.main(["manage.py", "migrate"])
