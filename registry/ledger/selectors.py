@@ -7,9 +7,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import BooleanField, Count, QuerySet, Sum
+from django.db.models.expressions import RawSQL
 
-from registry.ledger.models import Balance, LedgerAccount
+from registry.ledger.models import Balance, LedgerAccount, SerialBlock
 
 
 class Entry(NamedTuple):
@@ -38,6 +39,15 @@ class Statement:
     end: datetime
     opening: int
     entries: list[Entry]
+    closing: int
+
+
+class Turnover(NamedTuple):
+    """The entries of a period by number, above `before` and up to `last`, with the balances before and after them."""
+
+    before: int
+    last: int
+    opening: int
     closing: int
 
 
@@ -77,27 +87,44 @@ def balance_at(account_id: int, asset_id: int, instant: datetime) -> int:
 
 def statement(account_id: int, asset_id: int, start: datetime, end: datetime) -> Statement:
     """Return the statement of one account and asset for a period, from an index at any size of the ledger."""
+    turn = turnover(account_id, asset_id, start, end)
+    entries = entries_between(account_id, asset_id, after=turn.before, up_to=turn.last)
+    return Statement(account_id, asset_id, start, end, turn.opening, entries, turn.closing)
+
+
+def turnover(account_id: int, asset_id: int, start: datetime | None, end: datetime | None) -> Turnover:
+    """Return the numbers of the entries of a period and the balances at both ends, without reading the entries.
+
+    No start is the beginning, and no end is the last entry.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT x.id, x.before, x.last, ledger_balance_after(x.id, x.before), ledger_balance_after(x.id, x.last)"
-            " FROM (SELECT b.id, ledger_entries_by(b.id, %s, false) AS before,"
-            " ledger_entries_by(b.id, %s, false) AS last"
-            " FROM ledger_balance b WHERE b.account_id = %s AND b.asset_id = %s) x",
-            [start, end, account_id, asset_id],
+            "SELECT x.before, x.last, ledger_balance_after(x.id, x.before), ledger_balance_after(x.id, x.last)"
+            " FROM (SELECT id, CASE WHEN %(start)s::timestamptz IS NULL THEN 0"
+            "                       ELSE ledger_entries_by(id, %(start)s, false) END AS before,"
+            "                  CASE WHEN %(end)s::timestamptz IS NULL THEN entries"
+            "                       ELSE ledger_entries_by(id, %(end)s, false) END AS last"
+            " FROM ledger_balance WHERE account_id = %(account)s AND asset_id = %(asset)s) x",
+            {"start": start, "end": end, "account": account_id, "asset": asset_id},
         )
-        balance_id, before, last, opening, closing = cursor.fetchone() or (0, 0, 0, 0, 0)
+        return Turnover(*(cursor.fetchone() or (0, 0, 0, 0)))
+
+
+def entries_between(account_id: int, asset_id: int, *, after: int, up_to: int) -> list[Entry]:
+    """Return the entries of one account and asset with numbers above `after` and up to `up_to`, in order."""
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT e.seq, e.at, e.amount, e.balance_after, a.number, j.kind, j.reference, t.key"
-            " FROM ledger_entry e"
+            " FROM ledger_balance b"
+            " JOIN ledger_entry e ON e.balance_id = b.id"
             " JOIN ledger_transfer t ON t.id = e.transfer_id"
             " JOIN ledger_journal j ON j.id = e.journal_id"
             " JOIN ledger_balance o ON o.id = e.other_balance_id"
             " JOIN ledger_account a ON a.id = o.account_id"
-            " WHERE e.balance_id = %s AND e.seq > %s AND e.seq <= %s ORDER BY e.seq",
-            [balance_id, before, last],
+            " WHERE b.account_id = %s AND b.asset_id = %s AND e.seq > %s AND e.seq <= %s ORDER BY e.seq",
+            [account_id, asset_id, after, up_to],
         )
-        entries = [Entry(*row) for row in cursor.fetchall()]
-    return Statement(account_id, asset_id, start, end, opening, entries, closing)
+        return [Entry(*row) for row in cursor.fetchall()]
 
 
 def holdings(account_ids: Iterable[int]) -> QuerySet[Balance]:
@@ -135,6 +162,44 @@ def totals_by_kind(asset_ids: Iterable[int] | None = None) -> list[KindTotal]:
 def central_account(reference: str) -> LedgerAccount:
     """Return the central account with this business name, such as issuance:ai-2030."""
     return LedgerAccount.objects.get(reference=reference)
+
+
+class Possession(NamedTuple):
+    """A run of serial numbers in one account, from the transfer that brought it until the one that took it away."""
+
+    first: int
+    last: int
+    account: LedgerAccount
+    since: int
+    until: int | None
+
+
+def holder_of_serial(asset_id: int, number: int) -> Possession | None:
+    """Return where a permit is now, as far as the transfers have been read; None if it was never issued."""
+    found = _blocks_with(asset_id, number).filter(until__isnull=True).first()
+    return None if found is None else _possession(found)
+
+
+def history_of_serial(asset_id: int, number: int) -> list[Possession]:
+    """Return every account in which a permit has been, in order."""
+    return [_possession(block) for block in _blocks_with(asset_id, number).order_by("since")]
+
+
+def serial_blocks(account_id: int, asset_id: int) -> list[Possession]:
+    """Return the serial numbers that an account has now, in the order in which it will pass them on."""
+    blocks = SerialBlock.objects.filter(balance__account=account_id, balance__asset=asset_id, until__isnull=True)
+    return [_possession(block) for block in blocks.select_related("balance__account").order_by("since", "first")]
+
+
+def _blocks_with(asset_id: int, number: int) -> QuerySet[SerialBlock]:
+    """Find blocks by the index that also keeps them apart."""
+    contains = RawSQL("int8range(first, last, '[]') @> %s::bigint", [number], output_field=BooleanField())
+    blocks = SerialBlock.objects.filter(asset_id=asset_id).alias(contains=contains).filter(contains=True)
+    return blocks.select_related("balance__account")
+
+
+def _possession(block: SerialBlock) -> Possession:
+    return Possession(block.first, block.last, block.balance.account, block.since, block.until)
 
 
 def _position(account_id: int, asset_id: int) -> tuple[int, int]:

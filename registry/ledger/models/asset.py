@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import pgtrigger
 from django.core.validators import RegexValidator
 from django.db import models
 
@@ -30,6 +31,14 @@ class Asset(models.Model):
             ),
         ]
         ordering: ClassVar[list[str]] = ["code"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            pgtrigger.Protect(name="asset_kept", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="asset_frozen_facts",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("code", "kind"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.code

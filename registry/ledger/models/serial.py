@@ -35,6 +35,7 @@ class SerialBlock(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["asset", "last"], name="blocks_by_number"),
             models.Index(
                 fields=["balance", "since", "first"], name="blocks_oldest_first", condition=models.Q(until__isnull=True)
             ),

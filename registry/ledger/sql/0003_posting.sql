@@ -20,6 +20,15 @@ BEGIN
    WHERE b.id = x.id;
 END $$;
 
+-- Return the line of a key that has been used before, or nothing.
+CREATE FUNCTION ledger_used_key(keys uuid[]) RETURNS bigint
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+  RETURN (SELECT min(k.line) FROM unnest(keys) WITH ORDINALITY k(key, line)
+            JOIN ledger_transfer t ON t.key = k.key);
+END $$;
+
 -- Answer for a reference that is taken: the stored journal if its content is the same, otherwise a refusal.
 CREATE FUNCTION ledger_repeated(p_reference text, p_kind text, p_reverses bigint, keys uuid[], debits bigint[],
                                 credits bigint[], assets bigint[], amounts bigint[]) RETURNS ledger_posted
@@ -96,6 +105,11 @@ BEGIN
     RETURN ROW(refused_code, NULL, NULL, refused_line, refused_account)::ledger_posted;
   END IF;
 
+  refused_line := ledger_used_key(keys);
+  IF refused_line IS NOT NULL THEN
+    RETURN ROW('key_reused', NULL, NULL, refused_line, NULL)::ledger_posted;
+  END IF;
+
   SELECT greatest(p_now, max(b.last_at)) INTO booked FROM unnest(locked) b;
 
   WITH leg AS MATERIALIZED (
@@ -122,13 +136,10 @@ BEGIN
         OR NOT leg.contra AND leg.after < CASE WHEN leg.final THEN leg.held ELSE 0 END
         OR leg.final AND leg.after < -leg.issue_limit
      ORDER BY leg.line, leg.side DESC LIMIT 1
-  ), used AS MATERIALIZED (
-    SELECT k.line FROM unnest(keys) WITH ORDINALITY k(key, line)
-     WHERE EXISTS (SELECT FROM ledger_transfer t WHERE t.key = k.key) LIMIT 1
   ), journal AS (
     INSERT INTO ledger_journal (kind, reference, actor_id, at, note, reverses_id)
     SELECT p_kind, p_reference, p_actor, booked, p_note, p_reverses
-     WHERE NOT EXISTS (SELECT FROM refusal) AND NOT EXISTS (SELECT FROM used)
+     WHERE NOT EXISTS (SELECT FROM refusal)
         ON CONFLICT (reference) DO NOTHING
     RETURNING id
   ), moved AS (
@@ -141,8 +152,7 @@ BEGIN
      ORDER BY d.line
   )
   SELECT (SELECT id FROM journal), array_agg(f.balance_id), array_agg(f.after - f.balance), array_agg(f.nth),
-         coalesce((SELECT line FROM refusal), (SELECT line FROM used)),
-         coalesce((SELECT code FROM refusal), (SELECT 'key_reused' FROM used)), (SELECT account_id FROM refusal)
+         (SELECT line FROM refusal), (SELECT code FROM refusal), (SELECT account_id FROM refusal)
     INTO new_journal, moved_ids, deltas, counts, refused_line, refused_code, refused_account
     FROM leg f WHERE f.final;
 
