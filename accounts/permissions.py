@@ -6,7 +6,6 @@ ending a membership works at once.
 
 from collections.abc import Callable
 
-import rules
 from rules.predicates import Predicate
 
 from accounts.models import Approval, Membership, Organisation, User
@@ -33,10 +32,18 @@ def has_role_anywhere(user: User, *roles: str) -> bool:
     )
 
 
+def predicate(check: Callable[..., bool]) -> Predicate:
+    """Make a question of a function, so that questions can be joined with & and |."""
+    return Predicate(check, name=check.__name__)
+
+
 def role_predicate(*roles: str) -> Predicate:
-    """Return a predicate that holds for users with one of the roles in the organisation it is asked about."""
-    check: Callable[[User, Organisation], bool] = lambda user, organisation: has_role(user, organisation, *roles)  # noqa: E731
-    return rules.predicate(check, name=" or ".join(roles))
+    """Return a question that holds for users with one of the roles in the organisation it is asked about."""
+
+    def holds(user: User, organisation: Organisation) -> bool:
+        return has_role(user, organisation, *roles)
+
+    return Predicate(holds, name=" or ".join(roles))
 
 
 is_initiator = role_predicate("initiator")
@@ -47,37 +54,37 @@ is_verifier = role_predicate("verifier")
 is_member = role_predicate(*Membership.Role.values)
 
 
-@rules.predicate
+@predicate
 def is_desk_officer(user: User) -> bool:
     """Works the regulator's desk: proposes caps, runs and estimates."""
     return has_role_anywhere(user, "desk_officer", "senior_officer")
 
 
-@rules.predicate
+@predicate
 def is_senior_officer(user: User) -> bool:
     """Signs for the regulator: approves what the desk proposed."""
     return has_role_anywhere(user, "senior_officer")
 
 
-@rules.predicate
+@predicate
 def is_market_monitor(user: User) -> bool:
     """Watches the market for the regulator, and may halt it."""
     return has_role_anywhere(user, "market_monitor", "senior_officer")
 
 
-@rules.predicate
+@predicate
 def is_auditor(user: User) -> bool:
     """Reads everything in every scope, and changes nothing."""
     return has_role_anywhere(user, "auditor")
 
 
-@rules.predicate
+@predicate
 def is_regulator(user: User) -> bool:
     """Works for the regulator in any role."""
     return has_role_anywhere(user, "desk_officer", "senior_officer", "market_monitor")
 
 
-@rules.predicate
+@predicate
 def is_proposer(user: User, approval: Approval) -> bool:
     """Proposed this act, and so may cancel it but never approve it."""
     return approval.proposed_by_id == user.pk

@@ -30,7 +30,7 @@ class Scope:
 
 
 def scope_of(user: User, token: ApiToken | None = None) -> Scope:
-    """Return what the user may see; a token narrows that to its organisation, or to its regulator's or auditor's view."""
+    """Return what the user may see. A token narrows that to its organisation, or to that organisation's wide view."""
     if token is not None and token.organisation.kind not in {"regulator", "auditor"}:
         ids = {token.organisation_id} & {organisation.pk for organisation in organisations_of(user)}
         return Scope(everything=False, organisation_ids=frozenset(ids))
@@ -41,9 +41,11 @@ def scope_of(user: User, token: ApiToken | None = None) -> Scope:
 
 def organisations_of(user: User) -> QuerySet[Organisation]:
     """The organisations in which the user has a live role, suspended ones included: their members may still read."""
-    return Organisation.objects.filter(
-        memberships__user=user, memberships__ended_at__isnull=True
-    ).exclude(status="closed").distinct()
+    return (
+        Organisation.objects.filter(memberships__user=user, memberships__ended_at__isnull=True)
+        .exclude(status="closed")
+        .distinct()
+    )
 
 
 def roles_in(user: User, organisation: Organisation) -> frozenset[str]:

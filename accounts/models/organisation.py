@@ -34,7 +34,8 @@ class Organisation(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(
-                name="organisation_kind_known", condition=models.Q(kind__in=["firm", "lab", "verifier", "regulator", "auditor"])
+                name="organisation_kind_known",
+                condition=models.Q(kind__in=["firm", "lab", "verifier", "regulator", "auditor"]),
             ),
         ]
         ordering: ClassVar[list[str]] = ["name"]
@@ -50,7 +51,7 @@ class Organisation(models.Model):
 
 
 class Membership(models.Model):
-    """One person's role in one organisation. Ending it is dated, not deleted, so that old acts keep their actor's role."""
+    """One person's role in one organisation. It is ended by date, not deleted: old acts keep their actor's role."""
 
     class Role(models.TextChoices):
         VIEWER = "viewer", "Viewer"
