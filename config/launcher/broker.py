@@ -52,6 +52,7 @@ class Broker:
                 *("--dir", self.data),
                 *("--appendonly", "yes", "--save", ""),
                 *("--maxmemory-policy", "noeviction"),
+                *("--set-proc-title", "no"),  # its own title is cut short, and would not say whose server it is
             ],
             env=dict(os.environ),
             log=self.log,

@@ -15,7 +15,7 @@ from types import FrameType
 from config.launcher import places
 from config.launcher.crew import MANAGE, PYTHON, Crew
 from config.launcher.locks import Claim
-from config.launcher.progress import Problem, last_lines, say, timed
+from config.launcher.progress import Problem, say, timed
 from config.launcher.servers import Servers, shared_servers
 
 
@@ -189,8 +189,7 @@ def _serve(crew: Crew, listener: socket.socket, address: str) -> None:
     )
     crew.watch(until=lambda: _status(port) is not None)
     if (status := _status(port) or 0) >= 500:
-        log = places.log_file("web")
-        raise Problem(f"The site answers with an error ({status}). The end of {log}:\n{last_lines(log)}")
+        say(f"The first page answers with an error ({status}). {places.log_file('web')} says why.")
     print(f"\nHeadroom is ready at {address}\nCtrl-C stops it.", flush=True)
     sys.stdout.flush()
     crew.watch(until=lambda: False)

@@ -62,15 +62,12 @@ class Attendance:
     """Who is using a server. Each user holds a shared lock; whoever can make it exclusive is the last one in the room.
 
     Without it, `manage.py verify` that happened to start the database would stop it under a demo that came later.
-    Joining and leaving happen under an outer lock (`exclusively`), because turning a shared lock into an exclusive one
+    Entering and leaving happen under an outer lock (`exclusively`), because turning a shared lock into an exclusive one
     is not one step for the kernel.
     """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = _open(path)
-
-    def join(self) -> None:
-        """Enter the room."""
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
     def is_alone(self) -> bool:

@@ -70,35 +70,31 @@ def shared_servers(*, fresh: bool = False) -> Iterator[Servers]:
     Servers that a killed launcher left behind are simply running already: they are adopted, and stopped in the end.
     """
     turn = places.state_folder() / "servers.lock"
-    with exclusively(
-        turn, waiting="Waiting for another command of this checkout that is starting or stopping the servers ..."
-    ):
-        home = places.server_home(server_user())
+    home = places.server_home(server_user())
+    with exclusively(turn, waiting="Waiting for another command of this checkout that is starting the servers ..."):
         servers = _servers(home, places.log_file("postgres"), places.log_file("valkey"))
         # One room each, since a command with an external database says nothing about who uses the embedded one.
         cluster_room = Attendance(home / "postgres.users") if servers.cluster else None
         broker_room = Attendance(home / "valkey.users") if servers.broker else None
-        rooms = [room for room in (cluster_room, broker_room) if room]
-        for room in rooms:
-            room.join()
-        if fresh:
-            if not all(room.is_alone() for room in rooms):
-                raise Problem(
-                    "--fresh would delete the database under another running command of this checkout. Stop that first."
-                )
-            servers.erase()
     try:
         with exclusively(turn, waiting="Waiting for another command of this checkout that is starting the servers ..."):
+            if fresh and not all(room.is_alone() for room in (cluster_room, broker_room) if room):
+                raise Problem(
+                    "--fresh would delete the data of another running command of this checkout. Stop that first."
+                )
+            if fresh:
+                servers.erase()
             servers.start(dies_with_us=False)
         yield servers
     finally:
-        with exclusively(turn, waiting="Waiting for another command of this checkout before stopping ..."):
+        with exclusively(turn, waiting="Waiting for another command of this checkout that is stopping the servers ..."):
             if broker_room and servers.broker and broker_room.is_alone():
                 servers.broker.stop()
             if cluster_room and servers.cluster and cluster_room.is_alone():
                 servers.cluster.stop()
-            for room in rooms:
-                room.leave()
+            for room in (broker_room, cluster_room):
+                if room:
+                    room.leave()
 
 
 @contextmanager

@@ -24,9 +24,10 @@ def _no_external_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A folder that the server user can reach; pytest's own folders are closed to it when root runs the tests."""
+    """A folder that the server user can reach; pytest's own are closed to it for root. No server may be left in it."""
     folder = places.temporary_home(server_user())
     yield folder
+    assert processes.wait_until(lambda: not running(folder), patience=30)
     shutil.rmtree(folder)
 
 

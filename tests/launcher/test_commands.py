@@ -52,8 +52,6 @@ def test_released_claim_is_free_again(home: Path) -> None:
 
 def test_everyone_but_the_last_sees_somebody_in_the_room(home: Path) -> None:
     early, late = Attendance(home / "room"), Attendance(home / "room")
-    early.join()
-    late.join()
     together = early.is_alone()
 
     early.leave()
