@@ -25,7 +25,7 @@ class Series:
         """Return the value as the script reads it: empty for nothing, money in whole units of the currency."""
         if value is None:
             return ""
-        return str(Decimal(value).scaleb(-2)) if self.kind == "money" else f"{value:f}"
+        return str(Decimal(value).scaleb(-2)) if self.kind == "money" else f"{Decimal(value):f}"
 
     def worded(self, value: int | Decimal | None) -> str:
         """Return the value as a person reads it."""
