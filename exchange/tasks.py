@@ -1,11 +1,12 @@
-"""The market's work as Celery tasks. They carry a name and nothing else: late, lost or doubled, they change nothing."""
+"""The exchange's work as Celery tasks. They carry a name and nothing else: late, lost or doubled, they change nothing."""
 
 import uuid
 
 from celery import shared_task
 
+from common import clock
 from exchange.models import Market
-from exchange.services import matching, waking
+from exchange.services import closing, matching, waking
 
 
 @shared_task(name="exchange.drain_market", acks_late=True, ignore_result=True)
@@ -20,3 +21,9 @@ def drain_market(market_id: str) -> None:
 def sweep_markets() -> None:
     """Wake every market whose bell was lost."""
     matching.sweep()
+
+
+@shared_task(name="exchange.continue_closings", acks_late=True, ignore_result=True)
+def continue_closings() -> None:
+    """Take the steps of started closings whose time has come."""
+    closing.continue_closings(now=clock.now())

@@ -35,6 +35,12 @@ class PeriodClosing(models.Model):
     def __str__(self) -> str:
         return f"Closing of {self.period}"
 
+    @property
+    def next_step(self) -> str | None:
+        """The first step still to do, or nothing when the closing is finished."""
+        done = {step.name for step in self.steps.all()}
+        return next((name for name in STEPS if name not in done), None)
+
 
 class ClosingStep(models.Model):
     """A step that was done, and its result in figures. A step without a row is still to do."""

@@ -11,7 +11,7 @@ from accounts.services import audit
 from common.database import assert_in_transaction
 from common.errors import require, require_permission
 from common.quantities import MAX_ENTRY
-from exchange.models import PHASE, Command, Market
+from exchange.models import PHASE, Command, Market, PeriodClosing
 from exchange.permissions import may_open_markets, may_steer_markets
 from exchange.services import locks, matching
 from registry.ledger import services as ledger
@@ -27,7 +27,7 @@ def open_market(
     """Open the market of a period's permits. Continuous trading begins at once."""
     require_permission(may_open_markets(actor), "Only an officer of the regulator may open a market.")
     period.refresh_from_db(fields=["status"])
-    require(period.status == "open", "period_not_open", "Open the compliance period before its market.")
+    require(_is_tradable(period), "period_not_open", "A market needs an open compliance period that is not closing.")
     for unit in (tick_minor, lot, collar_bps, max_order_lots):
         require(1 <= unit <= 2**31 - 1, "market_unit_out_of_range", "Tick, lot, collar and size limit are at least 1.")
     require(
@@ -67,7 +67,7 @@ def change_phase(*, actor: User, market: Market, phase: str, reason: str, now: d
     locked = locks.change_phase(market)
     PHASE.require(locked.phase, phase)
     require(
-        phase in {"halted", "closed"} or locked.period.status == "open",
+        phase in {"halted", "closed"} or _is_tradable(locked.period),
         "period_not_open",
         "The compliance period is closing or closed, and its market stays shut.",
     )
@@ -87,6 +87,10 @@ def move_phase(market: Market, phase: str, *, actor: User | None, reason: str, n
     market.save(update_fields=["phase"])
     audit.record(actor, f"exchange.market.{phase}", market, at=now, reason=reason, was=before)
     return market
+
+
+def _is_tradable(period: Period) -> bool:
+    return period.status == "open" and not PeriodClosing.objects.filter(period=period).exists()
 
 
 def _number_one_at_a_time() -> None:

@@ -23,8 +23,8 @@ from exchange.engine.session import Changes, OrderState, Session
 from exchange.engine.words import Side
 from exchange.models import Command, Market
 from exchange.permissions import may_steer_markets
-from exchange.services import locks, waking
-from exchange.services.positions import Figures, hold_changes
+from exchange.services import locks, positions, waking
+from exchange.services.positions import Figures
 from registry.ledger import services as ledger
 
 log = logging.getLogger(__name__)
@@ -289,38 +289,13 @@ def _write_positions(market: Market, changes: Changes) -> None:
         )
         for owner, c in changes.positions.items()
     }
-    lock_positions(deltas)
-    holds: list[ledger.HoldChange] = []
-    for owner, permit_hold, cash_hold, figures in change_positions(deltas):
-        holds += hold_changes(market.lot, figures.minus(deltas[owner]), figures, permit_hold, cash_hold)
-    ledger.set_holds(holds)
-
-
-def lock_positions(position_ids: Iterable[int]) -> None:
-    """Lock positions in the order of their ids. Part of other services."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT FROM exchange_position p JOIN unnest(%s::bigint[]) x(id) ON p.id = x.id"
-            " ORDER BY p.id FOR NO KEY UPDATE OF p",
-            [list(position_ids)],
-        )
-
-
-def change_positions(deltas: dict[int, Figures]) -> list[tuple[int, int, int, Figures]]:
-    """Add to the figures of positions that are locked; return each with its two holds and its new figures."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE exchange_position p SET"
-            " open_ask_lots = p.open_ask_lots + x.a, open_bid_value = p.open_bid_value + x.b,"
-            " bought_lots = p.bought_lots + x.c, bought_value = p.bought_value + x.d,"
-            " sold_lots = p.sold_lots + x.e, sold_value = p.sold_value + x.f"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
-            "             %s::bigint[]) x(id, a, b, c, d, e, f)"
-            " WHERE p.id = x.id RETURNING p.id, p.permit_hold_id, p.cash_hold_id, p.open_ask_lots, p.open_bid_value,"
-            " p.bought_lots, p.bought_value, p.sold_lots, p.sold_value",
-            [list(deltas), *_columns(list(deltas.values()))],
-        )
-        return [(row[0], row[1], row[2], Figures(*row[3:])) for row in cursor.fetchall()]
+    positions.lock(deltas)
+    ledger.set_holds(
+        ledger.HoldChange(hold, after)
+        for position in positions.change(deltas)
+        for hold, before, after in positions.hold_moves(market.lot, position, deltas[position.id])
+        if after != before
+    )
 
 
 def _write_orders(changes: Changes) -> None:

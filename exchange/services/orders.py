@@ -51,8 +51,6 @@ class _Entrance:
     organisation_status: str
     account_id: int | None
     position_id: int | None
-    permit_hold: int | None
-    cash_hold: int | None
     may_trade: bool
 
 
@@ -206,7 +204,7 @@ def _well_formed(orders: Iterable[OrderInput]) -> Sequence[OrderInput]:
 def _entrance(actor: User, organisation: Organisation, market: Market) -> _Entrance:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT m.phase, m.last_price, p.status, g.status, o.account_id, x.id, x.permit_hold_id, x.cash_hold_id,"
+            "SELECT m.phase, m.last_price, p.status, g.status, o.account_id, x.id,"
             "       u.is_active AND EXISTS ("
             "         SELECT FROM accounts_membership r WHERE r.user_id = u.id AND r.organisation_id = g.id"
             "            AND r.role = 'trader' AND r.ended_at IS NULL)"
@@ -292,30 +290,41 @@ def _cover(market: Market, entrance: _Entrance, orders: Sequence[OrderInput], re
     The whole batch is nearly always covered, so it is asked for at once. Only if the ledger says no is each order
     looked at in turn, with the balances locked by then.
     """
-    wanted = [
-        _figures(market, order) if not reason else Figures() for order, reason in zip(orders, reasons, strict=True)
-    ]
+    wanted = [Figures() if reason else _figures(market, order) for order, reason in zip(orders, reasons, strict=True)]
     total = _sum(wanted)
     if not any(total):
         return list(reasons)
-    after = _change_position(entrance, total)
-    before = after.minus(total)
-    short_of = _set_holds(market, entrance, before, after)
+    position, short_of = _move(market, entrance, total)
     if not short_of:
         return list(reasons)
-    most = _most_that_can_be_held(entrance, raising=short_of == "insufficient_available")
+    before = position.figures.minus(total)
+    most = _most_that_can_be_held(position, raising=short_of == "insufficient_available")
     kept, answers = before, []
     for figures, reason in zip(wanted, reasons, strict=True):
-        needed, needed_now = positions.required(market.lot, kept.plus(figures)), positions.required(market.lot, kept)
-        is_covered = all(
-            need <= now or need <= limit for need, now, limit in zip(needed, needed_now, most, strict=True)
-        )
+        held, needed = positions.required(market.lot, kept), positions.required(market.lot, kept.plus(figures))
+        is_covered = all(need <= now or need <= limit for need, now, limit in zip(needed, held, most, strict=True))
         answers.append(reason if reason or is_covered else short_of)
-        kept = kept.plus(figures) if not reason and is_covered else kept
-    _change_position(entrance, kept.minus(after))
-    refused = _set_holds(market, entrance, before, kept)
+        kept = kept.plus(figures) if is_covered else kept
+    # the first attempt moved the figures and not the holds, so take it back before the second moves both
+    positions.change({position.id: Figures().minus(total)})
+    _, refused = _move(market, entrance, kept.minus(before))
     assert not refused, "what was counted under the locks is there"
     return answers
+
+
+def _move(market: Market, entrance: _Entrance, change: Figures) -> tuple[positions.Changed, str]:
+    """Lock the position, add to what it has open and move its holds; the code if the ledger will not hold that."""
+    assert entrance.position_id is not None
+    (position,) = positions.change({entrance.position_id: change})
+    try:
+        ledger.set_holds(
+            ledger.HoldChange(hold, after)
+            for hold, before, after in positions.hold_moves(market.lot, position, change)
+            if after != before
+        )
+    except Refused as refusal:
+        return position, refusal.code
+    return position, ""
 
 
 def _figures(market: Market, order: OrderInput) -> Figures:
@@ -328,35 +337,14 @@ def _sum(changes: Iterable[Figures]) -> Figures:
     return Figures(*map(sum, zip(*changes, strict=True)))
 
 
-def _change_position(entrance: _Entrance, change: Figures) -> Figures:
-    """Lock the position and add to what it has open; return what it has then."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE exchange_position SET open_ask_lots = open_ask_lots + %s, open_bid_value = open_bid_value + %s"
-            " WHERE id = %s RETURNING open_ask_lots, open_bid_value, bought_lots, bought_value, sold_lots, sold_value",
-            [change.open_ask_lots, change.open_bid_value, entrance.position_id],
-        )
-        return Figures(*cursor.fetchone())
-
-
-def _set_holds(market: Market, entrance: _Entrance, before: Figures, after: Figures) -> str:
-    """Move the holds with the figures; return the code if the ledger refuses, which changes nothing."""
-    assert entrance.permit_hold is not None and entrance.cash_hold is not None
-    try:
-        ledger.set_holds(positions.hold_changes(market.lot, before, after, entrance.permit_hold, entrance.cash_hold))
-    except Refused as refusal:
-        return refusal.code
-    return ""
-
-
-def _most_that_can_be_held(entrance: _Entrance, *, raising: bool) -> Cover:
+def _most_that_can_be_held(position: positions.Changed, *, raising: bool) -> Cover:
     """Return the largest quantities of the two holds: what is available on top, or nothing on top."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT h.quantity + CASE WHEN %s AND b.status = 'open' THEN b.balance - b.held ELSE 0 END"
             "  FROM unnest(%s::bigint[]) WITH ORDINALITY w(id, place) JOIN ledger_hold h ON h.id = w.id"
             "  JOIN ledger_balance b ON b.id = h.balance_id ORDER BY w.place",
-            [raising, [entrance.permit_hold, entrance.cash_hold]],
+            [raising, [position.permit_hold, position.cash_hold]],
         )
         (permits,), (cash,) = cursor.fetchall()
     return Cover(permits=permits, cash=cash)

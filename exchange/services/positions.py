@@ -1,10 +1,11 @@
 """Positions: what an account has open and unsettled in a market, and the holds that cover the worst of it."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from common.database import assert_in_transaction
 from exchange.engine.risk import cash_required, permits_required
@@ -51,17 +52,51 @@ def required(lot: int, figures: Figures) -> Cover:
     )
 
 
-def hold_changes(
-    lot: int, before: Figures, after: Figures, permit_hold: int, cash_hold: int
-) -> list[ledger.HoldChange]:
-    """Return the holds that a change of figures moves, with their new quantities."""
-    was, will_be = required(lot, before), required(lot, after)
-    changes = []
-    if will_be.permits != was.permits:
-        changes.append(ledger.HoldChange(permit_hold, will_be.permits))
-    if will_be.cash != was.cash:
-        changes.append(ledger.HoldChange(cash_hold, will_be.cash))
-    return changes
+class Changed(NamedTuple):
+    """A position just changed: its two holds and its figures now."""
+
+    id: int
+    permit_hold: int
+    cash_hold: int
+    figures: Figures
+
+
+def hold_moves(lot: int, position: Changed, change: Figures) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Return for each of the two holds its id, and what it had and has to have before and after the change."""
+    before, after = required(lot, position.figures.minus(change)), required(lot, position.figures)
+    return (
+        (position.permit_hold, before.permits, after.permits),
+        (position.cash_hold, before.cash, after.cash),
+    )
+
+
+def lock(position_ids: Iterable[int]) -> None:
+    """Lock positions in the order of their ids. Part of other services."""
+    assert_in_transaction()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM exchange_position p JOIN unnest(%s::bigint[]) x(id) ON p.id = x.id"
+            " ORDER BY p.id FOR NO KEY UPDATE OF p",
+            [list(position_ids)],
+        )
+
+
+def change(deltas: Mapping[int, Figures]) -> list[Changed]:
+    """Add to the figures of positions; lock them first if there are several. Part of other services."""
+    assert_in_transaction()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE exchange_position p SET"
+            " open_ask_lots = p.open_ask_lots + x.a, open_bid_value = p.open_bid_value + x.b,"
+            " bought_lots = p.bought_lots + x.c, bought_value = p.bought_value + x.d,"
+            " sold_lots = p.sold_lots + x.e, sold_value = p.sold_value + x.f"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
+            "             %s::bigint[]) x(id, a, b, c, d, e, f)"
+            " WHERE p.id = x.id RETURNING p.id, p.permit_hold_id, p.cash_hold_id, p.open_ask_lots, p.open_bid_value,"
+            " p.bought_lots, p.bought_value, p.sold_lots, p.sold_value",
+            [list(deltas), *(list(column) for column in zip(*deltas.values(), strict=True))],
+        )
+        return [Changed(row[0], row[1], row[2], Figures(*row[3:])) for row in cursor.fetchall()]
 
 
 @transaction.atomic(durable=True)
