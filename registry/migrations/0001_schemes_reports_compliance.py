@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 ('report_due', models.DateTimeField(help_text='A verified report must have been received before this instant.')),
                 ('surrender_due', models.DateTimeField(help_text='Permits must have been received before this instant.')),
                 ('status', models.CharField(choices=[('draft', 'draft'), ('open', 'open'), ('closing', 'closing'), ('closed', 'closed')], default='draft', max_length=20)),
-                ('permit', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.asset')),
+                ('permit', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='period', to='ledger.asset')),
             ],
             options={
                 'ordering': ['scheme', 'year'],

@@ -81,7 +81,7 @@ class Period(models.Model):
     ends_on = models.DateField(help_text="Last day of use, included.")
     report_due = models.DateTimeField(help_text="A verified report must have been received before this instant.")
     surrender_due = models.DateTimeField(help_text="Permits must have been received before this instant.")
-    permit = models.OneToOneField(Asset, on_delete=models.PROTECT, related_name="+")
+    permit = models.OneToOneField(Asset, on_delete=models.PROTECT, related_name="period")
     status = models.CharField(max_length=20, choices=PERIOD.choices, default=PERIOD.initial)
 
     class Meta:

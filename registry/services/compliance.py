@@ -1,0 +1,196 @@
+"""The end of a period in the registry: status letters, sanctions, banking and publication, one idempotent part each.
+
+`exchange.services.closing` calls these parts inside the transactions of its steps. Doing a part twice is doing it once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import Sum
+
+from accounts.models import AuditEvent, User
+from accounts.services import audit
+from common import clock
+from common.database import assert_in_transaction
+from common.errors import require
+from registry.engine.compliance import cash_sanction
+from registry.ledger.models import Balance
+from registry.models import PERIOD, ComplianceRecord, Operator, Period, Sanction
+from registry.services import receipts
+from registry.standing import Standing, records
+
+
+def begin_closing(period: Period, now: datetime, actor: User | None = None) -> Period:
+    """Move an open period into its closing; from here on a verified report cannot be corrected any more."""
+    period = receipts.lock_for_closing(period.pk)
+    if period.status == "open":
+        _move(period, "closing", actor, now)
+    require(period.status == "closing", "period_not_closing", f"{period} is {period.status} and cannot be closed.")
+    return period
+
+
+def record_deadline_status(period: Period, now: datetime) -> dict[str, int]:
+    """Record every operator's official letter at the surrender deadline, from what was received before it."""
+    period = receipts.lock_for_closing(period.pk)
+    require(
+        period.status in {"closing", "closed"}, "period_not_closing", f"{period} is {period.status}: begin its closing."
+    )
+    require(
+        clock.receipt_instant() >= period.surrender_due,
+        "deadline_not_passed",
+        f"Permits may come until {period.surrender_due:%Y-%m-%d %H:%M} UTC. Continue the closing after that.",
+    )
+    recorded = set(
+        ComplianceRecord.objects.filter(period=period, occasion="deadline").values_list("operator_id", flat=True)
+    )
+    fresh = [
+        _record(standing, period, ComplianceRecord.Occasion.DEADLINE, now)
+        for standing in records(period, before=period.surrender_due)
+        if standing.operator.pk not in recorded
+    ]
+    ComplianceRecord.objects.bulk_create(fresh)
+    if fresh:
+        audit.record(None, "registry.compliance.decided", period, at=now, operators=len(fresh))
+        _record_changes([(period, standing) for standing in records(period)], now)  # what came late counts since then
+    return _counts(period)
+
+
+def record_later_status(operator: Operator, period: Period, now: datetime) -> None:
+    """Record an operator's letters that have changed since they were recorded, as when a shortfall was cured.
+
+    Letters are cumulative, so that what happens to one period may change the letters of the later ones.
+    """
+    assert_in_transaction()
+    decided = Period.objects.filter(
+        scheme_id=period.scheme_id, year__gte=period.year, compliance_records__operator=operator
+    )
+    standings = [(each, records(each, operator=operator)[0]) for each in decided.distinct().order_by("year")]
+    _record_changes(standings, now)
+
+
+def _record_changes(standings: Sequence[tuple[Period, Standing]], now: datetime) -> None:
+    """Keep a later letter wherever a standing is not the one that was recorded last."""
+    periods = {period for period, _ in standings}
+    letters = ComplianceRecord.objects.filter(period__in=periods).order_by("id")
+    latest = {(letter.period_id, letter.operator_id): letter for letter in letters}
+    for period, standing in standings:
+        was = latest.get((period.pk, standing.operator.pk))
+        if was is None or (was.status, was.owed, was.surrendered) == (
+            standing.status,
+            standing.owed,
+            standing.surrendered,
+        ):
+            continue
+        later = _record(standing, period, ComplianceRecord.Occasion.LATER, now)
+        later.save(force_insert=True)
+        audit.record(
+            None,
+            "registry.compliance.changed",
+            later,
+            at=now,
+            organisation=standing.operator.organisation,
+            period=period.code,
+            was=was.status,
+            status=later.status,
+        )
+
+
+def impose_sanctions(period: Period, now: datetime) -> dict[str, int]:
+    """Impose the cash sanction for what was missing at the deadline. The permits stay owed."""
+    period = receipts.lock_for_closing(period.pk)
+    _require_letters(period)
+    sanctioned = set(Sanction.objects.filter(period=period).values_list("operator_id", flat=True))
+    for standing in records(period, before=period.surrender_due):
+        if standing.shortfall_of_the_year and standing.operator.pk not in sanctioned:
+            _sanction(standing, period, now)
+    totals = Sanction.objects.filter(period=period).aggregate(permits=Sum("shortfall"), minor=Sum("amount_minor"))
+    return {
+        "sanctions": Sanction.objects.filter(period=period).count(),
+        "permits": totals["permits"] or 0,
+        "amount_minor": totals["minor"] or 0,
+    }
+
+
+def bank_permits(period: Period, now: datetime) -> dict[str, int]:
+    """Record what is banked. Banking is unlimited: unused permits stay where they are and count in later years."""
+    period = receipts.lock_for_closing(period.pk)
+    told = _event(period, "registry.period.banked")
+    if told is None:
+        held = Balance.objects.filter(asset_id=period.permit_id, account__kind="holding", balance__gt=0)
+        accounts, permits = held.count(), held.aggregate(sum=Sum("balance"))["sum"] or 0
+        audit.record(None, "registry.period.banked", period, at=now, accounts=accounts, permits=permits)
+        return {"accounts": accounts, "permits": permits}
+    return {"accounts": told.details["accounts"], "permits": told.details["permits"]}
+
+
+def publish(period: Period, now: datetime) -> dict[str, int]:
+    """Close the period for good: its letters, sanctions and figures are public from here on."""
+    period = receipts.lock_for_closing(period.pk)
+    if period.status != "closed":
+        _require_letters(period)
+        _move(period, "closed", None, now)
+    return _counts(period)
+
+
+def _require_letters(period: Period) -> None:
+    require(
+        ComplianceRecord.objects.filter(period=period, occasion="deadline").exists()
+        or not Operator.objects.filter(scheme_id=period.scheme_id).exists(),
+        "status_not_recorded",
+        "Record the status at the deadline first.",
+    )
+
+
+def _record(standing: Standing, period: Period, occasion: str, now: datetime) -> ComplianceRecord:
+    return ComplianceRecord(
+        operator=standing.operator,
+        period=period,
+        occasion=occasion,
+        status=standing.status,
+        owed=standing.owed,
+        surrendered=standing.surrendered,
+        at=now,
+    )
+
+
+def _sanction(standing: Standing, period: Period, now: datetime) -> None:
+    cost = cash_sanction(standing.shortfall_of_the_year, period.scheme.sanction_minor)
+    sanction = Sanction.objects.create(
+        operator=standing.operator,
+        period=period,
+        shortfall=cost.short_permits,
+        amount_minor=cost.cash_minor,
+        imposed_at=now,
+    )
+    audit.record(
+        None,
+        "registry.sanction.imposed",
+        sanction,
+        at=now,
+        organisation=standing.operator.organisation,
+        period=period.code,
+        shortfall=cost.short_permits,
+        amount_minor=cost.cash_minor,
+    )
+
+
+def _counts(period: Period) -> dict[str, int]:
+    """Count the official letters."""
+    letters = ComplianceRecord.objects.filter(period=period, occasion="deadline").order_by("status")
+    counts: dict[str, int] = {}
+    for letter in letters.values_list("status", flat=True):
+        counts[letter] = counts.get(letter, 0) + 1
+    return counts
+
+
+def _move(period: Period, status: str, actor: User | None, now: datetime) -> None:
+    PERIOD.require(period.status, status)
+    was, period.status = period.status, status
+    period.save(update_fields=["status"])
+    audit.record(actor, f"registry.period.{status}", period, at=now, was=was)
+
+
+def _event(period: Period, action: str) -> AuditEvent | None:
+    return AuditEvent.objects.filter(
+        subject_type=Period._meta.label_lower, subject_id=str(period.pk), action=action
+    ).first()

@@ -1,0 +1,168 @@
+"""Surrenders: permits given up for a period, received at an instant that decides whether they were in time."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services import audit
+from common.database import assert_in_transaction
+from common.errors import require, require_permission
+from common.idempotency import derive_key
+from common.quantities import parse_whole
+from registry.ledger import services as ledger
+from registry.ledger.models import Asset, Balance, Transfer
+from registry.models import Operator, Period, Surrender
+from registry.permissions import may_surrender
+from registry.services import central, compliance, operators, receipts
+from registry.standing import records
+
+
+@transaction.atomic(durable=True)
+def surrender(
+    *,
+    actor: User,
+    operator: Operator,
+    period: Period,
+    quantity: int,
+    key: uuid.UUID,
+    now: datetime,
+    asset: Asset | None = None,
+) -> Surrender:
+    """Surrender permits of the period, or of an earlier one that were banked. The same key again is the same surrender.
+
+    It stays possible after the deadline: what comes late makes good, and never counts as in time.
+    """
+    require_permission(
+        may_surrender(actor, operator.organisation), "Only a representative of the operator may surrender its permits."
+    )
+    quantity = parse_whole(quantity)
+    period, received_at = receipts.receive(period.pk)
+    operator = operators.locked(operator)
+    key = derive_key("surrender", operator.pk, key)
+    spent = {asset.pk if asset else period.permit_id: quantity}
+    repeated = Surrender.objects.filter(key=key).first()
+    if repeated is not None:
+        _require_same(repeated, period, spent)
+        return repeated
+    require(
+        period.scheme_id == operator.scheme_id, "period_of_another_scheme", "This period belongs to another scheme."
+    )
+    require(period.status != "draft", "period_not_open", f"{period} is not open yet: nothing is owed for it.")
+    require(
+        set(spent) <= {asset_id for asset_id, _ in _usable(period)},
+        "vintage_not_usable",
+        f"Only permits of {period.year} or earlier years of this scheme count for {period.year}.",
+    )
+    receipt = _post(operator, period, spent, key, received_at, actor, now)
+    compliance.record_later_status(operator, period, now)
+    return receipt
+
+
+def surrender_standing(period: Period, now: datetime) -> dict[str, int]:
+    """Surrender what is owed by the operators who asked for it, as far as they have it, oldest permits first.
+
+    Part of the closing: does nothing for an operator it has served before.
+    """
+    assert_in_transaction()
+    period, received_at = receipts.receive(period.pk)
+    served = Surrender.objects.filter(period=period).values_list("key", flat=True)
+    done = set(served)
+    standing = list(
+        Operator.objects.filter(scheme_id=period.scheme_id, surrenders_automatically=True)
+        .exclude(organisation__status="closed")
+        .order_by("id")
+    )
+    owed = {record.operator.pk: record.shortfall for record in records(period)}
+    vintages = _usable(period)
+    count = total = 0
+    for operator in standing:
+        key = derive_key("standing-surrender", period.pk, operator.pk)
+        if key in done or not owed.get(operator.pk):
+            continue
+        operator = operators.locked(operator)
+        spent = _oldest_first(operator, vintages, owed[operator.pk])
+        if spent:
+            _post(operator, period, spent, key, received_at, None, now)
+            count, total = count + 1, total + sum(spent.values())
+    return {"operators": count, "permits": total}
+
+
+def _oldest_first(operator: Operator, vintages: Sequence[tuple[int, int]], owed: int) -> dict[int, int]:
+    """Choose what an operator gives up: oldest vintage first, never what is held for something else."""
+    assets = [asset for asset, _ in vintages]
+    ledger.lock_balances([(operator.account_id, asset) for asset in assets])
+    available = {
+        balance.asset_id: balance.available
+        for balance in Balance.objects.filter(account=operator.account_id, asset__in=assets, status="open")
+    }
+    spent = {}
+    for asset in assets:
+        quantity = min(owed, available.get(asset, 0))
+        if quantity:
+            spent[asset] = quantity
+            owed -= quantity
+    return spent
+
+
+def _post(
+    operator: Operator,
+    period: Period,
+    spent: Mapping[int, int],
+    key: uuid.UUID,
+    received_at: datetime,
+    actor: User | None,
+    now: datetime,
+) -> Surrender:
+    """Move the permits into the period's surrender account and keep the receipt."""
+    sink = central.account(period, central.SURRENDER)
+    posted = ledger.post(
+        transfers=[
+            ledger.Posting(derive_key(key, asset), operator.account_id, sink.pk, asset, quantity)
+            for asset, quantity in spent.items()
+        ],
+        kind="surrender",
+        reference=f"surrender:{key}",
+        actor=actor,
+        now=now,
+    )
+    receipt = Surrender.objects.create(
+        operator=operator,
+        period=period,
+        quantity=sum(spent.values()),
+        key=key,
+        journal_id=posted.journal_id,
+        received_at=received_at,
+        surrendered_by=actor,
+    )
+    audit.record(
+        actor,
+        "registry.surrender.received",
+        receipt,
+        at=now,
+        organisation=operator.organisation,
+        period=period.code,
+        quantity=receipt.quantity,
+        received_at=received_at,
+    )
+    return receipt
+
+
+def _usable(period: Period) -> list[tuple[int, int]]:
+    """Return the permits that count for a period, as (asset, vintage), oldest first: its own and earlier ones."""
+    return list(
+        Period.objects.filter(scheme_id=period.scheme_id, year__lte=period.year)
+        .order_by("year")
+        .values_list("permit_id", "year")
+    )
+
+
+def _require_same(earlier: Surrender, period: Period, spent: Mapping[int, int]) -> None:
+    moved = dict(Transfer.objects.filter(journal_id=earlier.journal_id).values_list("asset_id", "amount"))
+    require(
+        earlier.period_id == period.pk and moved == dict(spent),
+        "key_reused",
+        "This key was used before for another surrender. Use a new one.",
+    )
