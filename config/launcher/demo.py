@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -26,35 +26,42 @@ class Stopped(Exception):
 def main(words: list[str]) -> int:
     """Run the demo and return its exit code."""
     options = _parse(words)
-    claim = Claim(places.state_folder() / "demo.lock")
-    listener = _listener(options.port) if options.serve else None
     address = f"http://127.0.0.1:{options.port}/"
-    if not claim.take(f"process {os.getpid()}" + (f", {address}" if listener else "")):
+    claim = Claim(places.state_folder() / "demo.lock")
+    if not claim.take(f"process {os.getpid()}" + (f", {address}" if options.serve else "")):
         raise Problem(
             f"A demo of this checkout is already running ({claim.holder()}). Stop it there with Ctrl-C first."
         )
-    with _stopping_on_signals(), shared_servers(fresh=options.fresh) as servers:
-        crew = Crew(servers.environment)
-        crew.servers_are_up = servers.are_up
-        try:
-            if options.fresh and not servers.cluster:
-                _empty_external_database(os.environ["DATABASE_URL"])
-            _migrate(crew, servers)
-            start_worker(crew)
-            code = crew.run([*MANAGE, "story", *(["--data", str(options.data)] if options.data else [])])
-            if code:
-                raise Problem(
-                    f"The story failed (code {code}). The lines above and {places.state_folder('log')} say why."
-                )
-            if listener:
-                _serve(crew, listener, address)
-        except Stopped:
-            say("Stopping ...")
-        finally:
-            crew.stop()
+    try:
+        listener = _listener(options.port) if options.serve else None
+        with _stopping_on_signals(), shared_servers(fresh=options.fresh) as servers:
+            _run(options, servers, listener, address)
+    except Stopped:
+        say("Stopped before it was finished.")
+        return 128 + signal.SIGINT
+    finally:
+        claim.release()
     if options.serve:
         say("Everything has stopped. The data is kept; start again with the same command.")
     return 0
+
+
+def _run(options: argparse.Namespace, servers: Servers, listener: socket.socket | None, address: str) -> None:
+    """Migrate, tell the story through a real worker, and serve until somebody stops us."""
+    crew = Crew(servers.environment)
+    crew.servers_are_up = servers.are_up
+    try:
+        if options.fresh and not servers.cluster:
+            _empty_external_database(os.environ["DATABASE_URL"])
+        _migrate(crew, servers)
+        start_worker(crew)
+        code = crew.run([*MANAGE, "story", *(["--data", str(options.data)] if options.data else [])])
+        if code:
+            raise Problem(f"The story failed (code {code}). The lines above and {places.state_folder('log')} say why.")
+        if listener:
+            _serve(crew, listener, address)
+    finally:
+        crew.stop()
 
 
 def start_worker(crew: Crew) -> None:
@@ -118,6 +125,7 @@ def _stopping_on_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in wanted:
             signal.signal(each, already_stopping)
+        say("Stopping ...")
         raise Stopped
 
     def already_stopping(number: int, frame: FrameType | None) -> None:
@@ -192,7 +200,8 @@ def _serve(crew: Crew, listener: socket.socket, address: str) -> None:
         say(f"The first page answers with an error ({status}). {places.log_file('web')} says why.")
     print(f"\nHeadroom is ready at {address}\nCtrl-C stops it.", flush=True)
     sys.stdout.flush()
-    crew.watch(until=lambda: False)
+    with suppress(Stopped):
+        crew.watch(until=lambda: False)
 
 
 def _status(port: int) -> int | None:
