@@ -7,16 +7,27 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 
 from accounts.models import Organisation
 from accounts.selectors import Scope
 from common.errors import Unknown
 from registry.engine.compliance import cash_sanction
 from registry.ledger.models import Asset, Balance, LedgerAccount
-from registry.models import AllocationLine, AllocationRun, Cap, ComplianceRecord, Operator, Period, Report, Sanction
+from registry.models import (
+    AllocationLine,
+    AllocationRun,
+    Cap,
+    ComplianceRecord,
+    Obligation,
+    Operator,
+    Period,
+    Report,
+    Sanction,
+)
 from registry.standing import records
 
 PLACES = ("holding", "reserve", "set_aside", "auction", "clearing", "surrender", "cancellation")
@@ -239,6 +250,82 @@ def reports_in_scope(scope: Scope) -> QuerySet[Report]:
     """Reports of the organisations in scope, latest received first."""
     reports = Report.objects.select_related("operator__organisation", "operator__scheme", "period__scheme", "evidence")
     return scope.filter(reports, "operator__organisation").order_by("-received_at", "id")
+
+
+def reports_visible(scope: Scope, *, to_a_verifier: bool) -> QuerySet[Report]:
+    """Reports that somebody may open: those in scope, and to a verifier those that operators filed for checking."""
+    reports = Report.objects.select_related("operator__organisation", "operator__scheme", "period__scheme")
+    if to_a_verifier and not scope.everything:
+        return reports.filter(Q(operator__organisation__in=scope.organisation_ids) | Q(kind=Report.Kind.OPERATOR))
+    return scope.filter(reports, "operator__organisation")
+
+
+def claimed_sums(report: Report) -> dict[str, Decimal | None]:
+    """What the client claimed to have emitted and what the registry worked out, over the lines with a claim."""
+    return report.lines.filter(claimed_co2e_g__isnull=False).aggregate(
+        claimed=Sum("claimed_co2e_g"), recomputed=Sum("co2e_g")
+    )
+
+
+def period_coded(code: str) -> Period:
+    """Return the period with a code such as ai-flop-2030."""
+    scheme_code, _, year = code.rpartition("-")
+    period = None
+    if year.isascii() and year.isdigit() and len(year) == 4:
+        period = (
+            Period.objects.select_related("scheme__currency", "permit")
+            .filter(scheme__code=scheme_code, year=int(year))
+            .first()
+        )
+    if period is None:
+        raise Unknown("period_unknown", "There is no such period. Check the address.")
+    return period
+
+
+def reportable_periods(organisation: Organisation) -> QuerySet[Period]:
+    """Periods for which an organisation may file a report, the latest first."""
+    return (
+        Period.objects.exclude(status="draft")
+        .filter(scheme__operators__organisation=organisation, year__gte=F("scheme__operators__first_year"))
+        .select_related("scheme")
+        .order_by("-year", "scheme__code")
+    )
+
+
+@dataclass(frozen=True)
+class ReportingRow:
+    """How far one operator has come with its report for a period."""
+
+    operator: Operator
+    report: Report | None
+    """The latest version, of whatever status."""
+    owed: int | None
+    """Permits for this year, once a report or an estimate says so."""
+    is_overdue: bool
+    """Nothing in force although reports were due."""
+
+
+def reporting_table(period: Period, now: datetime) -> list[ReportingRow]:
+    """Return for every liable operator its latest report of a period and what it owes by it."""
+    operators = Operator.objects.filter(scheme_id=period.scheme_id, first_year__lte=period.year)
+    reports = {r.operator_id: r for r in Report.objects.filter(period=period).order_by("version")}
+    owed = dict(Obligation.objects.filter(period=period).order_by("version").values_list("operator_id", "quantity"))
+    in_force = set(
+        Report.objects.filter(period=period, status__in=["verified", "determined"]).values_list(
+            "operator_id", flat=True
+        )
+    )
+    return [
+        ReportingRow(
+            operator=operator,
+            report=reports.get(operator.pk),
+            owed=owed.get(operator.pk),
+            is_overdue=now >= period.report_due
+            and operator.pk not in in_force
+            and period.year not in operator.excluded_years,
+        )
+        for operator in operators.select_related("organisation").order_by("organisation__name")
+    ]
 
 
 def reports_to_verify() -> QuerySet[Report]:
