@@ -1,4 +1,4 @@
-"""The exchange's work as Celery tasks. They carry a name and nothing else: late, lost or doubled, they change nothing."""
+"""The exchange's work as Celery tasks. Late, lost or doubled, they change nothing."""
 
 import uuid
 

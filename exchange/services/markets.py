@@ -48,7 +48,6 @@ def open_market(
         clearing=ledger.open_account(
             kind="clearing", label=f"Settlement of {period.code}", reference=f"clearing:{period.code}", now=now
         ),
-        phase="continuous",
         opened_at=now,
     )
     audit.record(actor, "exchange.market.opened", market, at=now, tick=tick_minor, lot=lot, collar_bps=collar_bps)
@@ -81,7 +80,7 @@ def move_phase(market: Market, phase: str, *, actor: User | None, reason: str, n
     """
     assert_in_transaction()
     PHASE.require(market.phase, phase)
-    if phase == "continuous":
+    if phase == "continuous" and Command.objects.filter(market=market).exists():
         matching.enter(market, Command.Kind.UNCROSS, key=uuid4(), actor=actor, now=now)
     before, market.phase = market.phase, phase
     market.save(update_fields=["phase"])

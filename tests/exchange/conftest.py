@@ -19,8 +19,8 @@ def _no_worker_is_rung(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def market(regulator: Regulator, period: Period) -> Market:
-    """The market of the period: lots of 10 permits, a tick of 5 cents, collar 20 %, at most 1,000 lots an order."""
-    return markets.open_market(
+    """The market of the period, trading: lots of 10 permits, a tick of 5 cents, collar 20 %, 1,000 lots an order."""
+    market = markets.open_market(
         actor=regulator.desk,
         period=period,
         tick_minor=5,
@@ -29,6 +29,11 @@ def market(regulator: Regulator, period: Period) -> Market:
         max_order_lots=1_000,
         now=OPENING,
     )
+    markets.change_phase(
+        actor=regulator.monitor, market=market, phase="continuous", reason="The first day.", now=OPENING
+    )
+    market.refresh_from_db()
+    return market
 
 
 @pytest.fixture
