@@ -157,6 +157,7 @@ else:
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BEAT_SCHEDULE = {
     "sweep-markets": {"task": "exchange.sweep_markets", "schedule": schedule(timedelta(seconds=5))},
+    "continue-closings": {"task": "exchange.continue_closings", "schedule": schedule(timedelta(seconds=60))},
     "execute-due-approvals": {"task": "accounts.execute_due_approvals", "schedule": schedule(timedelta(seconds=30))},
     "derive-serial-blocks": {"task": "ledger.derive_serial_blocks", "schedule": schedule(timedelta(seconds=30))},
 }
@@ -250,37 +251,37 @@ WHITENOISE_AUTOREFRESH = False
 # REST ---------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.BearerToken"],  # no cookies, so nothing to forge
     "DEFAULT_PERMISSION_CLASSES": ["config.rest.Deny"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["common.bodies.StrictJSON"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "config.rest.Pages",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe forms to whoever asks
     "EXCEPTION_HANDLER": "config.rest.problem",
     "COERCE_DECIMAL_TO_STRING": True,
     "DEFAULT_THROTTLE_CLASSES": [
         "rest_framework.throttling.AnonRateThrottle",
         "rest_framework.throttling.UserRateThrottle",
     ],
-    "DEFAULT_THROTTLE_RATES": {"anon": "120/min", "user": "6000/min"},
+    "DEFAULT_THROTTLE_RATES": {"anon": "120/min", "user": "6000/min", "tokens": "20/min"},
+    "NUM_PROXIES": int(os.environ.get("HEADROOM_PROXIES", "0")),  # how many of our own stand in front
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105 - the name of a model
-REST_KNOX = {"TOKEN_TTL": timedelta(days=90), "TOKEN_PREFIX": "hr_"}
+REST_KNOX = {"TOKEN_TTL": timedelta(days=90), "TOKEN_PREFIX": "hr_", "AUTH_HEADER_PREFIX": "Bearer"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Headroom",
     "DESCRIPTION": "Permit registry and exchange for cap-and-trade of AI compute and its emissions.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.add_problems",
+    ],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
 }
