@@ -1,0 +1,1 @@
+"""REST of the registry: translates, calls one service or selector, translates back."""

@@ -1,0 +1,26 @@
+"""Addresses of the registry under /api/v1/."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from registry.api import compliance, holdings, reports, schemes, transfers
+
+router = SimpleRouter(use_regex_path=False)
+router.register("schemes", schemes.Schemes, "scheme")
+router.register("periods", schemes.Periods, "period")
+router.register("accounts", holdings.Accounts, "account")
+router.register("holdings", holdings.Holdings, "holding")
+router.register("compliance", compliance.Letters, "letter")
+router.register("obligations", compliance.Obligations, "obligation")
+router.register("sanctions", compliance.Sanctions, "sanction")
+
+urlpatterns = [
+    path("transfers/", transfers.Transfers.as_view({"get": "list", "post": "create"}), name="transfer-list"),
+    path("surrenders/", compliance.Surrenders.as_view({"get": "list", "post": "create"}), name="surrender-list"),
+    path("statements/", transfers.Statements.as_view({"get": "read"}), name="statement"),
+    path("reports/", reports.Reports.as_view({"get": "list", "post": "create"}), name="report-list"),
+    path("reports/codecarbon/", reports.CodeCarbonFiles.as_view({"post": "create"}), name="report-codecarbon"),
+    path("reports/<uuid:pk>/", reports.Reports.as_view({"get": "retrieve"}), name="report-detail"),
+    path("reports/<uuid:pk>/lines/", reports.ReportLines.as_view({"get": "list"}), name="report-lines"),
+    path("", include(router.urls)),
+]
