@@ -391,6 +391,70 @@ def _places(periods: Iterable[Period]) -> dict[uuid.UUID, PermitPlaces]:
     }
 
 
+# What pages read ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """One operator's latest report for a period, and what follows from what is in force."""
+
+    operator: Operator
+    report: Report | None
+    owed: int | None
+    is_overdue: bool
+
+
+def period_coded(code: str) -> Period:
+    """Return the period of a code such as ai-flop-2030, with its scheme."""
+    period = Period.objects.select_related("scheme__currency", "permit").filter(permit__code=code).first()
+    if period is None:
+        raise Unknown("period_unknown", "There is no such period. Check the address.")
+    return period
+
+
+def reportable_periods(organisation: Organisation | None) -> QuerySet[Period]:
+    """The open and closing periods for which an organisation may file, the latest first."""
+    return (
+        Period.objects.filter(scheme__operators__organisation=organisation)
+        .exclude(status="draft")
+        .select_related("scheme")
+        .order_by("-year", "scheme__code")
+    )
+
+
+def reports_visible(scope: Scope, *, to_a_verifier: bool) -> QuerySet[Report]:
+    """Reports of the organisations in scope; a verifier also sees those of every operator, because it may judge them."""
+    rows = Report.objects.select_related("operator__organisation", "operator__scheme", "period__scheme")
+    if to_a_verifier:
+        return rows.filter(Q(kind=Report.Kind.OPERATOR) | Q(operator__organisation__in=scope.organisation_ids))
+    return scope.filter(rows, "operator__organisation")
+
+
+def claimed_sums(report: Report) -> dict[str, Decimal | None]:
+    """Return the sums over a report's lines: what we worked out, and what the client claimed where it claimed anything."""
+    return report.lines.aggregate(
+        recomputed=Sum("co2e_g", filter=Q(claimed_co2e_g__isnull=False)), claimed=Sum("claimed_co2e_g")
+    )
+
+
+def reporting_table(period: Period, now: datetime) -> list[Reporting]:
+    """Return every operator of the period's scheme with its latest report and obligation, by name."""
+    latest_report: dict[uuid.UUID, Report] = {}
+    for report in Report.objects.filter(period=period).order_by("version"):
+        latest_report[report.operator_id] = report
+    owed = dict(Obligation.objects.filter(period=period).order_by("version").values_list("operator_id", "quantity"))
+    operators = Operator.objects.filter(scheme_id=period.scheme_id).select_related("organisation")
+    return [
+        Reporting(
+            operator,
+            latest_report.get(operator.pk),
+            owed.get(operator.pk),
+            is_overdue=now >= period.report_due and operator.pk not in owed,
+        )
+        for operator in operators.order_by("organisation__name")
+    ]
+
+
 def usable_permits(operator: Operator, period: Period) -> QuerySet[Balance]:
     """An operator's balances of the permits that count for a period: its own and earlier ones, oldest first."""
     return (
