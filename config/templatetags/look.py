@@ -1,5 +1,6 @@
 """How values look on a page: whole numbers, money, FLOP, statuses, icons, and Django's form controls in our clothes."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django import template
@@ -15,12 +16,14 @@ register = template.Library()
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 
-# The tone of every status word of the product. A word that is missing here is shown in the neutral tone.
+# The tone of status words, of orders, reports, approvals, accounts, markets and compliance alike.
+# What has simply ended (canceled, expired, closed, superseded ...) stays neutral.
 TONES = {
-    "positive": "active open executed approved verified accepted filled settled met surrendered completed published a",
-    "caution": "proposed waiting pending submitted returned partially_filled halted suspended estimated late b c",
-    "negative": "rejected failed refused frozen closed_short shortfall breached overdue excluded",
-    "notice": "new draft running continuous call",
+    "positive": "active open continuous executed approved verified filled captured paid positive a",
+    "caution": "proposed waiting submitted partially_filled pending_new halted suspended closing determined due "
+    "positive_with_comments c",
+    "negative": "rejected failed frozen returned negative b",
+    "notice": "new draft call",
 }
 TONE_OF = {word: tone for tone, words in TONES.items() for word in words.split()}
 
@@ -65,6 +68,49 @@ def flop(value: int | Decimal | None) -> str:
 
 
 @register.filter
+def exact(value: int | Decimal | None) -> str:
+    """Write every digit of a measurement, grouped, without the zeros that only fill up its places."""
+    if value is None:
+        return DASH
+    whole, _, places = f"{value:,f}".partition(".")
+    places = places.rstrip("0")
+    return (f"{whole}.{places}" if places else whole).replace("-", MINUS)
+
+
+@register.filter
+def difference(claimed: Decimal | None, recomputed: Decimal | None) -> str:
+    """Write by how much a claimed figure differs from ours, in per cent of ours."""
+    if claimed is None or recomputed is None:
+        return DASH
+    if claimed == recomputed:
+        return "none"
+    if not recomputed:
+        return "not in ours"
+    percent = (claimed - recomputed) * 100 / recomputed
+    return f"{percent:+,.1f}\N{NO-BREAK SPACE}%".replace("-", MINUS)
+
+
+@register.filter
+def countdown(at: datetime, present: datetime) -> str:
+    """Write how far away a moment is: in 9 days, in 3 hours, 2 days ago."""
+    distance = abs(at - present)
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        count = distance // length
+        if count >= (2 if unit != "minute" else 1):
+            words = f"{count:,} {unit}{'' if count == 1 else 's'}"
+            break
+    else:
+        words = "a minute"
+    return f"in {words}" if at > present else f"{words} ago"
+
+
+@register.filter
+def letter(status: str) -> str:
+    """Write a compliance status for people: a letter stays one, the others become words."""
+    return status if len(status) == 1 else worded(status.lower())
+
+
+@register.filter
 def tone(status: object) -> str:
     """Return the tone of a status word: positive, caution, negative, notice or neutral."""
     return TONE_OF.get(str(status).lower(), "neutral")
@@ -72,9 +118,9 @@ def tone(status: object) -> str:
 
 @register.filter
 def worded(status: object) -> str:
-    """Write a status code for people: partially_filled becomes Partially filled."""
+    """Write a status code for people: partially_filled becomes Partially filled. A single letter stays as it is."""
     text = str(status).replace("_", " ")
-    return text[:1].upper() + text[1:]
+    return text.lower().capitalize() if text.isupper() and len(text) > 1 else text[:1].upper() + text[1:]
 
 
 @register.simple_tag

@@ -57,7 +57,9 @@ def test_flop_are_written_as_in_papers(value: int | Decimal | None, written: str
         ("filled", "positive", "Filled"),
         ("rejected", "negative", "Rejected"),
         ("A", "positive", "A"),
-        ("cancelled", "neutral", "Cancelled"),
+        ("B", "negative", "B"),
+        ("canceled", "neutral", "Canceled"),
+        ("NOT_APPLICABLE", "neutral", "Not applicable"),
     ],
 )
 def test_statuses_have_words_and_a_tone(status: str, tone: str, words: str) -> None:
