@@ -49,3 +49,19 @@ def test_failure_is_told_in_words_and_the_form_stays(open_page: OpenPage, status
 
     expect(page.locator("[data-problem]")).to_contain_text(sentence)
     expect(page.get_by_label("Trial quantity")).to_be_visible()
+
+
+def test_chart_that_htmx_swaps_in_is_drawn_from_its_new_figures(open_page: OpenPage) -> None:
+    page = open_page("/styleguide/")
+    expect(page.locator("#sample-price canvas")).to_have_count(1)
+    fresh = page.request.get("/styleguide/").text()
+    newest = page.locator("#sample-price tbody tr").last.locator("td").text_content() or "missing"
+    page.route("**/trial/", lambda route: route.fulfill(content_type="text/html", body=fresh.replace(newest, "99.75")))
+
+    page.evaluate(
+        "window.htmx.ajax('GET', '/trial/', {target: '#sample-price', select: '#sample-price', swap: 'outerHTML'})"
+    )
+
+    expect(page.locator("#sample-price tbody tr").last.locator("td")).to_have_text("99.75")
+    expect(page.locator("#sample-price .chart-key output")).to_have_text("99.75")
+    expect(page.locator("#sample-price canvas")).to_have_count(1)
