@@ -3,6 +3,7 @@
 The year of use is 2026 and the clock stands at OPENING unless a test moves it; nothing depends on the day it runs.
 """
 
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -97,6 +98,11 @@ class Clock:
     def stop(self) -> None:
         """Give the real clock back."""
         self._stack.close()
+
+
+def key() -> uuid.UUID:
+    """Return a client's key that nobody used before."""
+    return uuid.uuid4()
 
 
 def person(name: str) -> User:

@@ -1,0 +1,266 @@
+"""What is always true of schemes, allocation, reports and compliance: each figure follows from the rows before it."""
+
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from common.invariants import Finding, Invariant, sql_invariant
+from registry.engine import allocation as engine
+from registry.engine.compliance import cash_sanction
+from registry.models import AllocationRun, ComplianceRecord, Obligation, Period, Sanction
+from registry.services.allocation import SET_ASIDE, recomputed_lines, stored_lines
+from registry.services.verification import quantity_owed
+from registry.standing import Standing, records
+
+
+def _allocations_follow_from_their_inputs(as_of: datetime | None) -> Finding:
+    runs = AllocationRun.objects.select_related("period__scheme").order_by("drafted_at", "id")
+    if as_of is not None:
+        runs = runs.filter(drafted_at__lte=as_of)
+    checked = 0
+    for run in runs.iterator():
+        checked += 1
+        found = engine.inputs_hash(engine.inputs_from_document(run.inputs))
+        if found != run.inputs_sha256:
+            return checked, {"run_id": run.pk, "inputs_sha256": run.inputs_sha256, "found": found}
+        if recomputed_lines(run) != stored_lines(run):
+            return checked, {"run_id": run.pk, "lines": "are not those that the inputs give"}
+    return checked, None
+
+
+def _obligations_follow_from_reports(as_of: datetime | None) -> Finding:
+    obligations = Obligation.objects.select_related("report", "operator__scheme").order_by("id")
+    if as_of is not None:
+        obligations = obligations.filter(at__lte=as_of)
+    checked = 0
+    for obligation in obligations.iterator():
+        checked += 1
+        found = quantity_owed(obligation.operator.scheme, obligation.report)
+        if found != obligation.quantity:
+            return checked, {"obligation_id": obligation.pk, "quantity": obligation.quantity, "found": found}
+    return checked, None
+
+
+def _letters_follow_from_receipts_in_time(as_of: datetime | None) -> Finding:
+    letters = ComplianceRecord.objects.filter(occasion="deadline").order_by("id")
+    if as_of is not None:
+        letters = letters.filter(at__lte=as_of)
+    checked = 0
+    for period in _periods_with(letters):
+        standings = _by_operator(records(period, before=period.surrender_due))
+        for letter in letters.filter(period=period):
+            checked += 1
+            standing = standings[letter.operator_id]
+            said = (letter.status, letter.owed, letter.surrendered)
+            found = (standing.status, standing.owed, standing.surrendered)
+            if said != found:
+                return checked, {"compliance_record_id": letter.pk, "said": said, "found": found}
+    return checked, None
+
+
+def _last_letters_are_the_present_ones(as_of: datetime | None) -> Finding:
+    letters = ComplianceRecord.objects.order_by("id")
+    checked = 0
+    for period in _periods_with(letters):
+        standings = _by_operator(records(period))
+        latest = {letter.operator_id: letter for letter in letters.filter(period=period)}
+        for letter in latest.values():
+            checked += 1
+            standing = standings[letter.operator_id]
+            if (letter.status, letter.owed, letter.surrendered) != (
+                standing.status,
+                standing.owed,
+                standing.surrendered,
+            ):
+                return checked, {"compliance_record_id": letter.pk, "status": letter.status, "found": standing.status}
+    return checked, None
+
+
+def _sanctions_follow_from_the_deadline(as_of: datetime | None) -> Finding:
+    sanctions = Sanction.objects.select_related("period__scheme").order_by("imposed_at", "id")
+    if as_of is not None:
+        sanctions = sanctions.filter(imposed_at__lte=as_of)
+    checked = 0
+    standings: dict[object, dict[object, Standing]] = {}
+    for sanction in sanctions:
+        checked += 1
+        period = sanction.period
+        if period.pk not in standings:
+            standings[period.pk] = _by_operator(records(period, before=period.surrender_due))
+        short = standings[period.pk][sanction.operator_id].shortfall_of_the_year
+        cost = cash_sanction(short, period.scheme.sanction_minor).cash_minor
+        if (sanction.shortfall, sanction.amount_minor) != (short, cost):
+            return checked, {"sanction_id": sanction.pk, "shortfall": sanction.shortfall, "found": short}
+    return checked, None
+
+
+def _periods_with(letters: "QuerySet[ComplianceRecord]") -> list[Period]:
+    return list(
+        Period.objects.filter(pk__in=letters.order_by().values("period")).select_related("scheme").order_by("pk")
+    )
+
+
+def _by_operator(standings: list[Standing]) -> dict[object, Standing]:
+    return {standing.operator.pk: standing for standing in standings}
+
+
+INVARIANTS: list[Invariant] = [
+    sql_invariant(
+        "What was issued is within the cap as published then, by two officers",
+        counted="SELECT count(*) FROM registry_period WHERE status <> 'draft'",
+        breaches="""
+            SELECT p.id AS period_id, i.issued, c.quantity AS cap, a.status AS approval, i.transfer_id
+              FROM (SELECT e.asset_id, e.transfer_id, e.at, -e.balance_after AS issued
+                      FROM ledger_entry e
+                      JOIN ledger_balance b ON b.id = e.balance_id
+                      JOIN ledger_account l ON l.id = b.account_id AND l.kind = 'issuance'
+                     WHERE e.at <= %(as_of)s::timestamptz) i
+              JOIN registry_period p ON p.permit_id = i.asset_id
+              LEFT JOIN LATERAL (SELECT quantity, approval_id FROM registry_cap
+                                  WHERE period_id = p.id AND published_at <= i.at
+                                  ORDER BY version DESC LIMIT 1) c ON true
+              LEFT JOIN accounts_approval a ON a.id = c.approval_id
+             WHERE c.quantity IS NULL OR i.issued > c.quantity OR a.status <> 'executed'
+                OR a.decided_by_id = a.proposed_by_id
+             ORDER BY p.id""",
+    ),
+    sql_invariant(
+        "Each allocation's lines add up to its pools, and the pools to the cap",
+        counted="SELECT count(*) FROM registry_allocationrun WHERE drafted_at <= %(as_of)s::timestamptz",
+        breaches=f"""
+            SELECT r.id AS run_id, r.cap, r.free, r.set_aside, r.auction,
+                   l.free AS free_lines, l.set_aside AS set_aside_lines
+              FROM registry_allocationrun r
+              LEFT JOIN (SELECT run_id,
+                                sum(quantity) FILTER (WHERE method <> '{SET_ASIDE}') AS free,
+                                sum(quantity) FILTER (WHERE method = '{SET_ASIDE}') AS set_aside
+                           FROM registry_allocationline GROUP BY run_id) l ON l.run_id = r.id
+             WHERE r.drafted_at <= %(as_of)s::timestamptz
+               AND (r.free <> coalesce(l.free, 0) OR r.set_aside <> coalesce(l.set_aside, 0)
+                    OR r.cap <> r.free + r.set_aside + r.auction)
+             ORDER BY r.id""",  # noqa: S608
+    ),
+    sql_invariant(
+        "Each executed allocation moved its lines and nothing else",
+        counted="SELECT count(*) FROM registry_allocationrun WHERE executed_at <= %(as_of)s::timestamptz",
+        breaches="""
+            SELECT r.id AS run_id, coalesce(l.account_id, m.account_id) AS account_id, l.quantity, m.amount
+              FROM registry_allocationrun r
+             CROSS JOIN LATERAL (
+                SELECT o.account_id, sum(x.quantity) AS quantity FROM registry_allocationline x
+                  JOIN registry_operator o ON o.id = x.operator_id
+                 WHERE x.run_id = r.id AND x.quantity > 0 GROUP BY o.account_id
+                UNION ALL
+                SELECT a.id, r.auction FROM ledger_account a
+                  JOIN registry_period p ON p.id = r.period_id
+                  JOIN registry_scheme s ON s.id = p.scheme_id
+                 WHERE r.auction > 0 AND a.reference = 'auction:' || s.code || '-' || p.year) l
+              FULL JOIN (
+                SELECT t.journal_id, b.account_id, sum(t.amount) AS amount FROM ledger_transfer t
+                  JOIN ledger_balance b ON b.id = t.credit_id
+                  JOIN ledger_account a ON a.id = b.account_id AND a.kind <> 'set_aside'
+                  JOIN ledger_journal j ON j.id = t.journal_id AND j.kind = 'allocation'
+                 GROUP BY t.journal_id, b.account_id) m ON m.journal_id = r.journal_id AND m.account_id = l.account_id
+             WHERE (r.executed_at IS NULL OR r.executed_at <= %(as_of)s::timestamptz)
+               AND (r.status = 'executed' OR r.id IS NULL)
+               AND l.quantity IS DISTINCT FROM m.amount
+             ORDER BY r.id""",
+    ),
+    Invariant(
+        "Each allocation can be worked out again from its published inputs", _allocations_follow_from_their_inputs
+    ),
+    sql_invariant(
+        "Each evidence file is the one that was received",
+        counted="SELECT count(*) FROM registry_evidencefile WHERE received_at <= %(as_of)s::timestamptz",
+        breaches="""
+            SELECT id AS evidence_id, name, sha256, size FROM registry_evidencefile
+             WHERE received_at <= %(as_of)s::timestamptz
+               AND (encode(sha256(content), 'hex') <> sha256 OR length(content) <> size)
+             ORDER BY id""",
+    ),
+    sql_invariant(
+        "Each report's totals are the sums of its lines",
+        counted="SELECT count(*) FROM registry_report WHERE received_at <= %(as_of)s::timestamptz",
+        breaches="""
+            SELECT r.id AS report_id, r.flop, l.flop AS flop_lines, r.energy_kwh, l.energy_kwh AS energy_lines,
+                   r.co2e_g, l.co2e_g AS co2e_lines
+              FROM registry_report r
+              LEFT JOIN (SELECT report_id, sum(flop) AS flop, sum(energy_kwh) AS energy_kwh, sum(co2e_g) AS co2e_g
+                           FROM registry_reportline GROUP BY report_id) l ON l.report_id = r.id
+             WHERE r.kind = 'operator' AND r.received_at <= %(as_of)s::timestamptz
+               AND (r.flop, r.energy_kwh, r.co2e_g) IS DISTINCT FROM (l.flop, l.energy_kwh, l.co2e_g)
+             ORDER BY r.id""",
+    ),
+    sql_invariant(
+        "Each line's emissions follow from its energy and its factor",
+        counted="SELECT count(*) FROM registry_reportline",
+        breaches="""
+            SELECT id AS report_line_id, energy_kwh, factor_g_per_kwh, co2e_g FROM registry_reportline
+             WHERE abs(co2e_g - energy_kwh * coalesce(factor_g_per_kwh, 0)) > 0.000001
+             ORDER BY id""",
+    ),
+    sql_invariant(
+        "Each verified report was judged by an independent verifier, and by nobody who filed it",
+        counted="SELECT count(*) FROM registry_verifierstatement WHERE signed_at <= %(as_of)s::timestamptz",
+        breaches="""
+            SELECT r.id AS report_id, r.status, v.id AS statement_id, v.opinion, v.verifier_id, v.signed_by_id
+              FROM registry_report r
+              JOIN registry_operator o ON o.id = r.operator_id
+              LEFT JOIN registry_verifierstatement v ON v.report_id = r.id
+              LEFT JOIN accounts_organisation g ON g.id = v.verifier_id
+             WHERE r.kind = 'operator' AND r.status IN ('verified', 'superseded')
+               AND (v.id IS NULL OR v.signed_at <= %(as_of)s::timestamptz)
+               AND (v.id IS NULL OR v.opinion = 'negative' OR g.kind <> 'verifier' OR g.id = o.organisation_id
+                    OR v.signed_by_id = r.submitted_by_id
+                    OR EXISTS (SELECT FROM accounts_membership m
+                                WHERE m.user_id = v.signed_by_id AND m.organisation_id = o.organisation_id
+                                  AND m.granted_at <= v.signed_at AND coalesce(m.ended_at, 'infinity') > v.signed_at))
+             ORDER BY r.id""",
+    ),
+    Invariant("Each obligation follows from its report", _obligations_follow_from_reports),
+    sql_invariant(
+        "Each surrender moved its quantity, once, from its operator to its period, of permits that count",
+        counted="SELECT count(*) FROM registry_surrender WHERE received_at <= %(as_of)s::timestamptz",
+        breaches="""
+            SELECT s.id AS surrender_id, s.quantity, m.moved, m.misplaced
+              FROM registry_surrender s
+              JOIN registry_operator o ON o.id = s.operator_id
+              JOIN registry_period p ON p.id = s.period_id
+              JOIN registry_scheme c ON c.id = p.scheme_id
+              LEFT JOIN LATERAL (
+                SELECT sum(t.amount) AS moved,
+                       count(*) FILTER (WHERE debit.account_id <> o.account_id
+                                           OR sink.reference <> 'surrender:' || c.code || '-' || p.year
+                                           OR v.id IS NULL OR v.scheme_id <> p.scheme_id
+                                           OR v.year > p.year) AS misplaced
+                  FROM ledger_transfer t
+                  JOIN ledger_balance debit ON debit.id = t.debit_id
+                  JOIN ledger_balance credit ON credit.id = t.credit_id
+                  JOIN ledger_account sink ON sink.id = credit.account_id
+                  LEFT JOIN registry_period v ON v.permit_id = t.asset_id
+                 WHERE t.journal_id = s.journal_id) m ON true
+             WHERE s.received_at <= %(as_of)s::timestamptz
+               AND (m.moved IS DISTINCT FROM s.quantity OR m.misplaced > 0)
+             ORDER BY s.id""",
+    ),
+    sql_invariant(
+        "What lies in a surrender account was surrendered",
+        counted="SELECT count(*) FROM ledger_account WHERE kind = 'surrender'",
+        breaches="""
+            SELECT a.id AS account_id, a.reference, coalesce(b.lies, 0) AS lies, coalesce(s.given, 0) AS given
+              FROM ledger_account a
+              LEFT JOIN (SELECT account_id, sum(balance) AS lies FROM ledger_balance GROUP BY account_id) b
+                     ON b.account_id = a.id
+              LEFT JOIN (SELECT 'surrender:' || c.code || '-' || p.year AS reference, sum(x.quantity) AS given
+                           FROM registry_surrender x
+                           JOIN registry_period p ON p.id = x.period_id
+                           JOIN registry_scheme c ON c.id = p.scheme_id
+                          GROUP BY c.code, p.year) s ON s.reference = a.reference
+             WHERE a.kind = 'surrender' AND coalesce(b.lies, 0) <> coalesce(s.given, 0)
+             ORDER BY a.id""",
+        present_only=True,
+    ),
+    Invariant("Each letter at a deadline depends on receipts in time only", _letters_follow_from_receipts_in_time),
+    Invariant("Each operator's last letter is the present one", _last_letters_are_the_present_ones, present_only=True),
+    Invariant("Each sanction follows from what was missing at the deadline", _sanctions_follow_from_the_deadline),
+]
