@@ -9,7 +9,7 @@ The clock is passed in, and every choice follows from the seed: two runs with on
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -103,17 +103,17 @@ def tell(teller: Teller, *, data: str | None = None, seed: int = SEED) -> None:
     flop, pilot = _schemes(story, _at(2024, 11, 18))
     flop_period, pilot_period = _periods_and_caps(story, flop, pilot, _at(2024, 12, 2))
     _cash(story, _at(2025, 2, 3))
-    _allocate_flop(story, flop_period, _at(2025, 2, 24))
+    _allocate_flop(story, flop_period, {party.short: _use(story, party) for party in PARTIES}, _at(2025, 2, 24))
     _allocate_pilot(story, pilot_period, _at(2025, 2, 25))
     flop_market, pilot_market = (_open_market(story, period, _at(2025, 3, 3)) for period in (flop_period, pilot_period))
     teller.chapter("Trading through the worker")
     _trade(story, flop_market, first=_at(2025, 3, 10), days=24, every=timedelta(days=10))
     _trade(story, pilot_market, first=_at(2025, 3, 11), days=10, every=timedelta(days=21))
     next_period = _open_period(story, flop, 2026, _at(2025, 12, 1))
-    _publish_cap(story, next_period, flop_period.caps.get().quantity * 97 // 100, _at(2025, 12, 1))
+    _publish_cap(story, next_period, flop_period.caps.get().quantity * 98 // 100, _at(2025, 12, 1))
     _report(story, flop_period, pilot_period, _at(2026, 2, 9))
     _estimate(story, flop_period, _at(2026, 4, 7))
-    _allocate_next(story, flop_period, next_period, _at(2026, 4, 20))
+    _allocate_flop(story, next_period, _verified(story, flop_period), _at(2026, 4, 20))
     _trade(story, flop_market, first=_at(2026, 8, 3), days=6, every=timedelta(days=7))
     _final_call(story, flop_market, _at(2026, 9, 21))
     next_market = _open_market(story, next_period, _at(2026, 5, 4))
@@ -237,36 +237,37 @@ def _use(story: Story, party: Party) -> Decimal:
     return sum((activity.flop for activity in story.figures.compute[party.short]), Decimal(0))
 
 
-def _allocate_flop(story: Story, period: Period, now: datetime) -> None:
+def _allocate_flop(story: Story, period: Period, output: Mapping[str, Decimal], now: datetime) -> None:
     """AI allowances by A = O x B x C, with the benchmark taken from the operators' own figures."""
-    story.teller.chapter("Free permits: A = O x B x C")
+    story.teller.chapter(f"Free permits for {period.year}: A = O x B x C")
+    parties = [party for party in PARTIES if party.short in output]
     benchmark = share_of_mean_benchmark(
-        [Observation(p.short, _use(story, p) * p.joules_per_flop, _use(story, p)) for p in PARTIES], Decimal("1.00")
+        [Observation(p.short, output[p.short] * p.joules_per_flop, output[p.short]) for p in parties], Decimal("1.00")
     )
     assert isinstance(benchmark, Benchmark)
-    keys = {party.short: story.operators["ai-flop", party.short].account.number for party in PARTIES}
+    keys = {party.short: story.operators["ai-flop", party.short].account.number for party in parties}
     cap = period.caps.get().quantity
     claims: tuple[Claim, ...] = tuple(
         AiAllowanceClaim(
             operator=keys[party.short],
             product="training",
-            output_flop=_use(story, party),
+            output_flop=output[party.short],
             benchmark_j_per_flop=benchmark.value,
             assistance_factor=Decimal(party.assistance),
             own_j_per_flop=party.joules_per_flop,
         )
-        for party in PARTIES
+        for party in parties
     )
     needs = tuple(
-        SetAsideNeed(keys[party.short], "academic", int(_use(story, party) / FLOP_PER_PERMIT * Decimal("0.20")))
-        for party in PARTIES
+        SetAsideNeed(keys[party.short], "academic", int(output[party.short] / FLOP_PER_PERMIT * Decimal("0.20")))
+        for party in parties
         if party.kind == "lab"
     )
     run = _allocation(
         story,
         period,
         AllocationInputs(
-            scheme="ai-flop",
+            scheme=period.scheme.code,
             period=period.code,
             metric=Metric.FLOP,
             permit_size=allocation.permit_size(period.scheme),
@@ -279,6 +280,7 @@ def _allocate_flop(story: Story, period: Period, now: datetime) -> None:
         now,
     )
     given = _given(run)
+    expected = {party.short: int(output[party.short] / FLOP_PER_PERMIT) for party in parties}
     story.teller.table(
         ["operator", "cohort", "pJ/FLOP", "expected use", "free permits", "surplus or need"],
         [
@@ -286,11 +288,11 @@ def _allocate_flop(story: Story, period: Period, now: datetime) -> None:
                 party.name,
                 party.cohort,
                 f"{party.joules_per_flop * 10**12:.2f}",
-                int(_use(story, party) / FLOP_PER_PERMIT),
+                expected[party.short],
                 given[keys[party.short]],
-                given[keys[party.short]] - int(_use(story, party) / FLOP_PER_PERMIT),
+                given[keys[party.short]] - expected[party.short],
             ]
-            for party in PARTIES
+            for party in parties
         ],
     )
 
@@ -340,33 +342,11 @@ def _given(run: AllocationRun) -> dict[str, int]:
     return given
 
 
-def _allocate_next(story: Story, period: Period, next_period: Period, now: datetime) -> None:
-    """The next period is grandfathered on what was verified for this one."""
-    verified = {
-        report.operator.account.number: report.flop
-        for report in Report.objects.filter(period=period, status="verified").select_related("operator__account")
-    }
-    cap = next_period.caps.get().quantity
-    _allocation(
-        story,
-        next_period,
-        AllocationInputs(
-            scheme="ai-flop",
-            period=next_period.code,
-            metric=Metric.FLOP,
-            permit_size=allocation.permit_size(period.scheme),
-            cap=cap,
-            free_pool=cap * 90 // 100,
-            set_aside_pool=0,
-            claims=tuple(
-                GrandfatheringClaim(
-                    operator=number, product="training", use_by_year={2025: flop}, share=Decimal("0.92")
-                )
-                for number, flop in sorted(verified.items())
-            ),
-        ),
-        now,
-    )
+def _verified(story: Story, period: Period) -> dict[str, Decimal]:
+    """What was verified for a period, by party. Whoever did not report gets no free permits for the next."""
+    names = {party.name: party.short for party in PARTIES}
+    found = Report.objects.filter(period=period, status="verified").select_related("operator__organisation")
+    return {names[report.operator.organisation.name]: report.flop for report in found}
 
 
 def _pilot_parties() -> list[Party]:
@@ -551,14 +531,16 @@ def _report(story: Story, flop: Period, pilot: Period, now: datetime) -> None:
             if party.pilot_file:
                 received.append(_report_energy(story, pilot, party, now))
     verifier = story.person("verifier@verity.example")
-    for report in received:
-        verification.verify_report(
-            actor=verifier,
-            report=report,
-            opinion="positive_with_comments" if report.flags else "positive",
-            findings="Recomputed from the evidence file; flags reviewed." if report.flags else "",
-            now=now + timedelta(days=21),
-        )
+    judged_at = now + timedelta(days=21)
+    with clock.simulate(judged_at):
+        for report in received:
+            verification.verify_report(
+                actor=verifier,
+                report=report,
+                opinion="positive_with_comments" if report.flags else "positive",
+                findings="Recomputed from the evidence file; flags reviewed." if report.flags else "",
+                now=judged_at,
+            )
     story.teller.line(f"{len(received)} reports received and verified; 1 operator did not report.")
 
 

@@ -1,4 +1,4 @@
-"""The end of a period: letters by receipts in time, sanctions once, banking, publication; and the invariants over it."""
+"""The end of a period: letters by receipts in time, sanctions once, banking, publication; the invariants over it."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -409,6 +409,8 @@ class TestSelectors:
             selectors.public_overview()
 
 
+MORE_TO_ONE = """UPDATE registry_allocationline SET quantity = quantity + 1
+    WHERE id = (SELECT min(id) FROM registry_allocationline)"""
 SABOTAGE = [
     (
         "UPDATE registry_obligation SET quantity = quantity - 1",
@@ -442,11 +444,11 @@ SABOTAGE = [
         "What was issued is within the cap as published then, by two officers",
     ),
     (
-        "UPDATE registry_allocationline SET quantity = quantity + 1 WHERE id = (SELECT min(id) FROM registry_allocationline)",
+        MORE_TO_ONE,
         "Each allocation's lines add up to its pools, and the pools to the cap",
     ),
     (
-        "UPDATE registry_allocationline SET quantity = quantity + 1 WHERE id = (SELECT min(id) FROM registry_allocationline)",
+        MORE_TO_ONE,
         "Each executed allocation moved its lines and nothing else",
     ),
     (
