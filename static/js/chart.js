@@ -27,7 +27,7 @@ const read = (figure) => {
   const heads = [...table.tHead.rows[0].cells].slice(1);
   const rows = [...table.tBodies[0].rows];
   const columns = [...table.tHead.rows[0].cells].map((_, index) => rows.map((row) => valueOf(row.cells[index])));
-  return { heads, columns };
+  return { heads, columns, rows };
 };
 
 const timeLabels = (_, splits, axis, space, step) =>
@@ -63,7 +63,7 @@ const draw = (figure) => {
   const canvas = figure.querySelector(".chart-canvas");
   if (!canvas) return;
   drawn.get(figure)?.destroy();
-  const { heads, columns } = read(figure);
+  const { heads, columns, rows } = read(figure);
   const outputs = [...figure.querySelectorAll(".chart-key output")];
   const isTime = figure.dataset.chart === "time";
   const axis = {
@@ -74,8 +74,7 @@ const draw = (figure) => {
   };
   const last = columns[0].length - 1;
   const tell = (index) => outputs.forEach((output, i) => {
-    const value = columns[i + 1][index];
-    output.textContent = value === null || value === undefined ? "" : numbers.format(value);
+    output.textContent = rows[index].cells[i + 1].textContent;
   });
   const chart = new window.uPlot({
     width: canvas.clientWidth,
@@ -89,7 +88,7 @@ const draw = (figure) => {
       y: figure.hasAttribute("data-from-zero") ? { range: (_, low, high) => [0, (high || 1) * 1.05] } : {},
     },
     axes: [
-      { ...axis, size: isTime ? 46 : 30, values: isTime ? timeLabels : (_, splits) => splits.map((x) => numbers.format(x)), space: isTime ? 80 : 60 },
+      { ...axis, gap: 9, size: isTime ? 50 : 34, values: isTime ? timeLabels : (_, splits) => splits.map((x) => numbers.format(x)), space: isTime ? 80 : 60 },
       { ...axis, size: (_, labels) => 16 + 7 * Math.max(3, ...(labels ?? []).map((label) => label.length)), values: (_, splits) => splits.map((y) => numbers.format(y)) },
     ],
     series: [{}, ...heads.map((head) => seriesOf(figure, head, columns[0].length))],
