@@ -91,7 +91,10 @@ class Cluster:
         return re.search(rf"(^|/)postgres -D {re.escape(str(self.data))} ", processes.command_line(pid)) is not None
 
     def answers(self) -> bool:
-        """Tell whether a postmaster accepts connections on the socket."""
+        """Tell whether a postmaster accepts connections on the socket. We ask once its lock file says that it does."""
+        status = self._postmaster_lines()[7:8]
+        if [line.strip() for line in status] != ["ready"]:
+            return False
         return self._run("pg_isready", "-q", "-h", self.sockets, "-U", USER, "-d", "postgres", check=False) == 0
 
     def stop(self) -> None:
@@ -171,10 +174,14 @@ class Cluster:
                 continue
 
     def _postmaster_pid(self) -> int | None:
+        lines = self._postmaster_lines()
+        return int(lines[0]) if lines and lines[0].isdigit() else None
+
+    def _postmaster_lines(self) -> list[str]:
         try:
-            return int((self.data / "postmaster.pid").read_text().splitlines()[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
+            return (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
 
     def _has_database(self) -> bool:
         return (

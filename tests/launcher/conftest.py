@@ -50,11 +50,17 @@ def made_cluster(binaries: postgres.Binaries) -> Iterator[Path]:
 
 
 @pytest.fixture
-def checkout_state(home: Path, made_cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout_state(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Take a temporary folder for `.headroom/`, so that the real one is not touched."""
     monkeypatch.setattr(places, "STATE", home / "state")
-    _copy(made_cluster, places.state_folder())
     return home / "state"
+
+
+@pytest.fixture
+def checkout_with_cluster(checkout_state: Path, made_cluster: Path) -> Path:
+    """A checkout in which the cluster has been made already."""
+    _copy(made_cluster, places.state_folder())
+    return checkout_state
 
 
 @pytest.fixture
@@ -77,13 +83,13 @@ def valkey(home: Path) -> Iterator[broker.Broker]:
 
 
 @pytest.fixture
-def launch(checkout_state: Path) -> Iterator[Launch]:
+def launch(checkout_with_cluster: Path) -> Iterator[Launch]:
     """Start another launcher process of the same checkout; it prints one line when it is where the test wants it."""
     started: list[subprocess.Popen[str]] = []
 
     def start(script: str) -> "subprocess.Popen[str]":
         preamble = "from pathlib import Path\nfrom config.launcher import places\n"
-        preamble += f"places.STATE = Path({str(checkout_state)!r})"
+        preamble += f"places.STATE = Path({str(checkout_with_cluster)!r})"
         process = subprocess.Popen(
             [sys.executable, "-c", f"{preamble}\n{script}"], cwd=places.CHECKOUT, stdout=subprocess.PIPE, text=True
         )
