@@ -99,12 +99,12 @@ def turnover(account_id: int, asset_id: int, start: datetime | None, end: dateti
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT x.before, x.last, ledger_balance_after(x.id, x.before), ledger_balance_after(x.id, x.last)"
-            " FROM (SELECT id, CASE WHEN %(start)s::timestamptz IS NULL THEN 0"
+            "WITH x AS MATERIALIZED (SELECT id, CASE WHEN %(start)s::timestamptz IS NULL THEN 0"
             "                       ELSE ledger_entries_by(id, %(start)s, false) END AS before,"
             "                  CASE WHEN %(end)s::timestamptz IS NULL THEN entries"
             "                       ELSE ledger_entries_by(id, %(end)s, false) END AS last"
-            " FROM ledger_balance WHERE account_id = %(account)s AND asset_id = %(asset)s) x",
+            " FROM ledger_balance WHERE account_id = %(account)s AND asset_id = %(asset)s)"
+            " SELECT before, last, ledger_balance_after(id, before), ledger_balance_after(id, last) FROM x",
             {"start": start, "end": end, "account": account_id, "asset": asset_id},
         )
         return Turnover(*(cursor.fetchone() or (0, 0, 0, 0)))
@@ -114,10 +114,9 @@ def entries_between(account_id: int, asset_id: int, *, after: int, up_to: int) -
     """Return the entries of one account and asset with numbers above `after` and up to `up_to`, in order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT e.seq, e.at, e.amount, e.balance_after, a.number, j.kind, j.reference, t.key"
+            "SELECT e.seq, e.at, e.amount, e.balance_after, a.number, j.kind, j.reference, e.key"
             " FROM ledger_balance b"
             " JOIN ledger_entry e ON e.balance_id = b.id"
-            " JOIN ledger_transfer t ON t.id = e.transfer_id"
             " JOIN ledger_journal j ON j.id = e.journal_id"
             " JOIN ledger_balance o ON o.id = e.other_balance_id"
             " JOIN ledger_account a ON a.id = o.account_id"

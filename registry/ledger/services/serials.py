@@ -35,26 +35,30 @@ def derive_serial_blocks() -> int:
 def _settled_up_to() -> int:
     """Return an id up to which no transfer can appear any more.
 
-    A transaction that took a lower id before the highest visible one was posted may still be under way. It had its
-    transaction id by then, so once everything that was running has ended, nothing below can come. If something runs
-    for long, the next run tries again.
+    A transaction that took a lower id than the highest visible one may still be under way. It locked the table before
+    it took the id, so once every transaction that was writing to the table has ended, nothing below can come. If one
+    of them runs for long, the next run tries again.
     """
+    highest = Transfer.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    writing = _writing()
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while writing:
+        if time.monotonic() > give_up:
+            return 0
+        time.sleep(0.02)
+        writing &= _writing()
+    return highest
+
+
+def _writing() -> set[str]:
+    """Return the other transactions that write transfers now."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(max(id), 0), pg_snapshot_xmax(pg_current_snapshot())::text FROM ledger_transfer"
+            "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'"
+            " AND relation = 'ledger_transfer'::regclass AND pid IS DISTINCT FROM pg_backend_pid()"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
-        highest, horizon = cursor.fetchone()
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_snapshot_xip(pg_current_snapshot()) x WHERE x < %s::xid8)", [horizon]
-            )
-            (is_unsettled,) = cursor.fetchone()
-            if not is_unsettled:
-                return int(highest)
-            if time.monotonic() > give_up:
-                return 0
-            time.sleep(0.02)
+        return {transaction_id for (transaction_id,) in cursor.fetchall()}
 
 
 @transaction.atomic(durable=True)
@@ -119,8 +123,12 @@ class _Shelf:
 
     def _move(self, transfer: Transfer) -> None:
         self.assets[transfer.debit_id] = self.assets[transfer.credit_id] = transfer.asset_id
-        pieces = list(self._take(transfer, transfer.amount))
-        self.blocks[transfer.credit_id].extend(_Block(first, last, transfer.pk) for first, last in pieces)
+        arrived = self.blocks[transfer.credit_id]
+        for first, last in sorted(self._take(transfer, transfer.amount)):
+            if arrived and arrived[-1].since == transfer.pk and arrived[-1].last == first - 1:
+                arrived[-1].last = last  # neighbours that come together stay together
+            else:
+                arrived.append(_Block(first, last, transfer.pk))
 
     def _take(self, transfer: Transfer, quantity: int) -> Iterator[tuple[int, int]]:
         """Yield the number ranges that leave the debited balance, oldest block first."""
