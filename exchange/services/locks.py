@@ -13,7 +13,8 @@ from common.database import advisory_unlock, assert_in_transaction, try_advisory
 from exchange.models import Market
 
 _WRITER = 7101
-_PHASE = 7102
+PHASE = 7102
+"""The two spaces of advisory locks; a market's number names its lock in each."""
 
 
 @contextmanager
@@ -40,14 +41,14 @@ def share_phase(market: Market) -> None:
     """
     assert_in_transaction()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [_PHASE, market.number])
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [PHASE, market.number])
 
 
 def change_phase(market: Market) -> Market:
     """Wait for the orders on their way in, hold back new ones, and return the market as it is now, locked."""
     assert_in_transaction()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_PHASE, market.number])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PHASE, market.number])
     return lock_market(market)
 
 

@@ -122,7 +122,6 @@ def _place(
     no_position: str = "",
 ) -> list[Order] | _Entrance:
     """Place the orders, or return the entrance if the position that they need must be opened first."""
-    locks.share_phase(market)
     entrance = _entrance(actor, organisation, market)
     require_permission(entrance.may_trade, "Only a trader of the organisation may place its orders.")
     stored = {} if keys_are_new else _stored(organisation, market, orders)
@@ -202,20 +201,12 @@ def _well_formed(orders: Iterable[OrderInput]) -> Sequence[OrderInput]:
 
 
 def _entrance(actor: User, organisation: Organisation, market: Market) -> _Entrance:
+    """Take the phase lock and read what decides, in one round trip (`sql/0001_entrance.sql`)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT m.phase, m.last_price, p.status, g.status, o.account_id, x.id,"
-            "       u.is_active AND EXISTS ("
-            "         SELECT FROM accounts_membership r WHERE r.user_id = u.id AND r.organisation_id = g.id"
-            "            AND r.role = 'trader' AND r.ended_at IS NULL)"
-            "  FROM exchange_market m"
-            "  JOIN registry_period p ON p.id = m.period_id"
-            "  JOIN accounts_organisation g ON g.id = %s"
-            "  JOIN accounts_user u ON u.id = %s"
-            "  LEFT JOIN registry_operator o ON o.scheme_id = p.scheme_id AND o.organisation_id = g.id"
-            "  LEFT JOIN exchange_position x ON x.market_id = m.id AND x.account_id = o.account_id"
-            " WHERE m.id = %s",
-            [organisation.pk, actor.pk, market.pk],
+            "SELECT phase, last_price, period_status, organisation_status, account_id, position_id, is_trader"
+            " FROM exchange_entrance(%s, %s, %s, %s)",
+            [locks.PHASE, market.pk, organisation.pk, actor.pk],
         )
         return _Entrance(*cursor.fetchone())
 

@@ -1,0 +1,1 @@
+DROP FUNCTION exchange_entrance(int, uuid, uuid, uuid);
