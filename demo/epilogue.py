@@ -52,7 +52,7 @@ def _permits(teller: Teller, period: Period) -> None:
 def _prices(teller: Teller, market: Market) -> None:
     print_of = Trade.objects.filter(market=market)
     figures = print_of.aggregate(
-        trades=Count("id"), lots=Sum("lots"), low=Min("price"), high=Max("price"), value=Sum(F("price") * F("lots"))
+        trades=Count("id"), volume=Sum("lots"), low=Min("price"), high=Max("price"), value=Sum(F("price") * F("lots"))
     )
     if not figures["trades"]:
         return
@@ -64,12 +64,12 @@ def _prices(teller: Teller, market: Market) -> None:
             [
                 market.orders.count(),
                 figures["trades"],
-                figures["lots"] * market.lot,
+                figures["volume"] * market.lot,
                 *(
                     format_money(market.price_minor(ticks))
                     for ticks in (first.price, figures["low"], figures["high"], last.price)
                 ),
-                format_money(market.price_minor(figures["value"] // figures["lots"])),
+                format_money(market.price_minor(figures["value"] // figures["volume"])),
             ]
         ],
     )

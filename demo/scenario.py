@@ -17,6 +17,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
+from django.db.models import F, Sum
+
 from accounts.models import Approval, Organisation, User
 from accounts.services import approvals, organisations
 from common import clock
@@ -134,10 +137,12 @@ def _at(year: int, month: int, day: int, hour: int = 9) -> datetime:
 
 def _people(story: Story, now: datetime) -> None:
     story.teller.line("Admitting 15 organisations and their people ...")
+    hashed = make_password(PASSWORD)  # once: hashing is slow on purpose, and all demo log-ins share it
     for person in PEOPLE:
         story.users[person.email] = User.objects.create_user(
-            person.email, PASSWORD, name=person.name, is_staff=person.organisation in {REGULATOR, AUDITOR}
+            person.email, name=person.name, is_staff=person.organisation in {REGULATOR, AUDITOR}
         )
+    User.objects.filter(email__in=story.users).update(password=hashed)
     story.organisations[REGULATOR] = organisations.establish_regulator(name=REGULATOR, officer=story.senior, now=now)
     kinds = {VERIFIER: "verifier", AUDITOR: "auditor", **{party.name: party.kind for party in PARTIES}}
     for name, kind in kinds.items():
@@ -412,35 +417,37 @@ def _state(story: Story, market: Market, parties: Sequence[Party], day: int, day
     best_bid = depth.bids[0].price if depth.bids else None
     best_ask = depth.asks[0].price if depth.asks else None
     scheme = market.period.scheme
+    accounts = {party.short: story.operators[scheme.code, party.short].account_id for party in parties}
+    balances = {
+        (balance.account_id, balance.asset_id): balance
+        for balance in Balance.objects.filter(
+            account__in=accounts.values(), asset__in=[market.period.permit_id, scheme.currency_id]
+        )
+    }
+    positions = {position.account_id: position for position in Position.objects.filter(market=market)}
+    own_bids = dict(
+        Order.objects.filter(market=market, side="buy", status__in=["new", "partially_filled"])
+        .order_by()
+        .values("position__account_id")
+        .annotate(open_lots=Sum(F("quantity") - F("filled") - F("canceled")))
+        .values_list("position__account_id", "open_lots")
+    )
+    worst_price = (last or 100) * 2
     views = {}
     for party in parties:
-        account = story.operators[scheme.code, party.short].account
-        balances = {
-            balance.asset_id: balance
-            for balance in Balance.objects.filter(
-                account=account, asset__in=[market.period.permit_id, scheme.currency_id]
-            )
-        }
-        permits, money = balances.get(market.period.permit_id), balances.get(scheme.currency_id)
-        position = Position.objects.filter(market=market, account=account).first()
-        own_bids = Order.objects.filter(
-            market=market,
-            organisation=story.organisations[party.name],
-            side="buy",
-            status__in=["new", "partially_filled"],
-        )
+        account = accounts[party.short]
+        permits, money = balances.get((account, market.period.permit_id)), balances.get((account, scheme.currency_id))
+        position = positions.get(account)
         unsettled = position.bought_lots - position.sold_lots if position else 0
-        spare = ((permits.balance if permits else 0) - _need(story, market, party)) // market.lot + unsettled
-        worst_price = (last or 100) * 2
         views[party.short] = View(
             day=day,
             days=days,
             last_price=last,
             best_bid=best_bid,
             best_ask=best_ask,
-            spare=spare,
+            spare=((permits.balance if permits else 0) - _need(story, market, party)) // market.lot + unsettled,
             cash_lots=(money.available if money else 0) // (worst_price * market.lot_tick_minor),
-            own_bid_lots=sum(order.open for order in own_bids),
+            own_bid_lots=own_bids.get(account, 0),
             own_ask_lots=position.open_ask_lots if position else 0,
             lowest=1 if last is None else last - last * market.collar_bps // 10_000 + 1,
             highest=10_000 if last is None else last + last * market.collar_bps // 10_000 - 1,
@@ -449,10 +456,10 @@ def _state(story: Story, market: Market, parties: Sequence[Party], day: int, day
 
 
 def _need(story: Story, market: Market, party: Party) -> int:
-    """Permits the party expects to owe, as it knows its own use."""
+    """Permits the party expects to owe, as it knows its own use, and one more for the rounding."""
     if market.period.scheme.metric == "flop":
-        return int(_use(story, party) / FLOP_PER_PERMIT)
-    return int(story.figures.pilot_use(party.short) / PILOT_GRAMS_PER_PERMIT)
+        return int(_use(story, party) / FLOP_PER_PERMIT) + 1
+    return int(story.figures.pilot_use(party.short) / PILOT_GRAMS_PER_PERMIT) + 1
 
 
 def _enter(story: Story, market: Market, party: Party, intention: Intention, now: datetime) -> Order:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 ANCHOR = 60
-"""Where a first price is guessed, in ticks, before anybody has traded."""
+"""What a permit seems worth before anybody has traded, in ticks. Whoever is short pays up to twice that at the end."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,12 @@ class Intention:
 
 def decide(habit: str, view: View, chance: Random) -> list[Intention]:
     """Return the day's orders of one trader by its habit."""
-    match habit:
-        case "quoter":
-            intentions = _quote(view, chance)
-        case "lab":
-            intentions = _sell_surplus(view, chance, patience=2)
-        case _ if view.spare < 0:
-            intentions = _buy_before_the_deadline(view, chance)
-        case _:
-            intentions = _sell_surplus(view, chance, patience=4)
+    if view.spare < 0:
+        intentions = _buy_before_the_deadline(view, chance)
+    elif habit == "quoter":
+        intentions = _quote(view, chance)
+    else:
+        intentions = _sell_surplus(view, chance, patience=2 if habit == "lab" else 4)
     return [
         Intention(one.side, min(max(one.price, view.lowest), view.highest), one.lots, one.time_in_force)
         for one in intentions
@@ -67,9 +64,10 @@ def _buy_before_the_deadline(view: View, chance: Random) -> list[Intention]:
     lots = min(-(-missing // days_left) + chance.randint(0, 2), missing, max(0, view.cash_lots))
     urgency = view.day / view.days
     reference = view.last_price or ANCHOR
-    price = reference + round(reference * (urgency * 0.08 + chance.uniform(-0.05, 0.03)))
-    if view.best_ask is not None and (urgency > 0.5 or chance.random() < 0.4):
-        return [Intention("buy", max(price, view.best_ask), lots, "ioc" if chance.random() < 0.5 else "gtc")]
+    worth = round(ANCHOR * (1 + urgency))
+    price = min(round(reference * (1 + chance.uniform(-0.04, 0.03))), worth)
+    if view.best_ask is not None and view.best_ask <= worth and (urgency > 0.6 or chance.random() < 0.4):
+        return [Intention("buy", view.best_ask, lots, "ioc" if chance.random() < 0.5 else "gtc")]
     return [Intention("buy", price, lots)]
 
 
@@ -80,7 +78,7 @@ def _sell_surplus(view: View, chance: Random, patience: int) -> list[Intention]:
         return []
     lots = max(1, free // max(patience, view.days - view.day - patience))
     reference = view.last_price or ANCHOR
-    price = reference + round(reference * chance.uniform(-0.02, 0.06))
+    price = max(round(reference * (1 + chance.uniform(-0.03, 0.04))), ANCHOR * 3 // 4)
     if view.best_bid is not None and view.best_bid >= reference and chance.random() < 0.5:
         return [Intention("sell", view.best_bid, lots, "ioc")]
     return [Intention("sell", price, lots)]
