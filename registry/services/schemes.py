@@ -1,7 +1,7 @@
 """Creating schemes and opening their periods, each with its permit, its calendar and its central ledger accounts."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -115,7 +115,7 @@ def end_of_day(day: date, zone: ZoneInfo) -> datetime:
 
     Where the clocks change at midnight, the day ends at the change; an hour that comes twice belongs to it both times.
     """
-    return datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone)
+    return datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone).astimezone(UTC)
 
 
 def _currency(code: str, now: datetime) -> Asset:

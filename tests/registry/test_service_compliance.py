@@ -394,7 +394,7 @@ class TestSelectors:
         (after,) = selectors.public_overview()
 
         assert (before.letters, after.letters) == ({}, {"B": 1, "C": 1})
-        assert (after.verified_reports, after.flop) == (1, 100 * cast.PERMIT_FLOP)
+        assert (after.verified_reports, int(after.flop)) == (1, 100 * cast.PERMIT_FLOP)
         assert after.operators == {"large": 1, "academic": 1}
 
     def test_queries_do_not_grow_with_the_number_of_operators(
