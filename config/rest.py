@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -75,7 +76,7 @@ def problem(error: Exception, context: Mapping[str, Any]) -> Response | None:
                 answer.headers["WWW-Authenticate"] = "Bearer"
             wait: float | None = getattr(error, "wait", None)  # how long a throttled client should
             if wait is not None:
-                answer.headers["Retry-After"] = str(int(wait) + 1)
+                answer.headers["Retry-After"] = str(ceil(wait))
             return answer
         case Http404():
             return _answer(404, "not_found", "There is no such thing in your scope. Check the address.")

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts.api.base import PublicViewSet, read_parameters
 from common.rest import Digits
+from exchange import selectors
 from exchange.models import PHASE, Market, Order, Trade
 
 MAX_DEPTH = 200
@@ -53,7 +54,7 @@ class LevelSerializer(serializers.Serializer[object]):
 
     price = Digits(help_text="Ticks.")
     price_minor = Digits(help_text="Minor units of the currency per permit.")
-    quantity = Digits(help_text="Lots.")
+    quantity = Digits(source="lots", help_text="Lots.")
     orders = serializers.IntegerField(read_only=True, help_text="How many orders.")
 
 
@@ -106,6 +107,7 @@ class Markets(mixins.ListModelMixin, mixins.RetrieveModelMixin, PublicViewSet[Ma
         """Prices with their quantities, best first."""
         depth = read_parameters(request, BookParameters)["depth"]
         market = self.get_object()
+        levels = selectors.book(market, depth)
         return Response(
             BookSerializer(
                 {
@@ -114,29 +116,11 @@ class Markets(mixins.ListModelMixin, mixins.RetrieveModelMixin, PublicViewSet[Ma
                     "sequence": market.sequence,
                     "version": market.version,
                     "last_price": market.last_price,
-                    "bids": _levels(market, Order.Side.BUY, "-price", depth),
-                    "asks": _levels(market, Order.Side.SELL, "price", depth),
+                    "bids": levels.bids,
+                    "asks": levels.asks,
                 }
             ).data
         )
-
-
-def _levels(market: Market, side: str, best_first: str, depth: int) -> list[dict[str, int]]:
-    resting = Order.objects.filter(market=market, side=side, status__in=["new", "partially_filled"])
-    levels = (
-        resting.values("price")
-        .annotate(lots=Sum(F("quantity") - F("filled") - F("canceled")), orders=Count("id"))
-        .order_by(best_first)[:depth]
-    )
-    return [
-        {
-            "price": level["price"],
-            "price_minor": market.price_minor(level["price"]),
-            "quantity": level["lots"],
-            "orders": level["orders"],
-        }
-        for level in levels
-    ]
 
 
 class TradeSerializer(serializers.ModelSerializer[Trade]):

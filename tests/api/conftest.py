@@ -1,6 +1,6 @@
 """Callers of the REST interface: each party of the cast with a token of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,9 +9,11 @@ from rest_framework.test import APIClient
 
 from accounts.models import Organisation, User
 from accounts.services import tokens
-from tests.cast import Clock, Party
-
-Caller = Callable[..., APIClient]
+from exchange.models import Market
+from exchange.services import markets
+from registry.models import Period
+from tests.api.world import Caller, World, build_world
+from tests.cast import OPENING, Clock, Party, Regulator
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +70,41 @@ def borealis_reads(caller: Caller, borealis: Party) -> APIClient:
 def auditor_reads(caller: Caller, auditor: Party) -> APIClient:
     """The auditor, with a read token."""
     return caller(auditor.auditor, auditor.organisation)
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_is_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests drain by themselves."""
+    monkeypatch.setattr("exchange.services.waking.wake", lambda market: None)
+
+
+@pytest.fixture
+def market(regulator: Regulator, period: Period) -> Market:
+    """The market of the period: lots of 10 permits, a tick of 5 cents."""
+    market = markets.open_market(
+        actor=regulator.desk,
+        period=period,
+        tick_minor=5,
+        lot=10,
+        collar_bps=2_000,
+        max_order_lots=1_000,
+        now=OPENING,
+    )
+    return markets.change_phase(
+        actor=regulator.monitor, market=market, phase="continuous", reason="The first day.", now=OPENING
+    )
+
+
+@pytest.fixture
+def world(
+    caller: Caller,
+    regulator: Regulator,
+    acme: Party,
+    borealis: Party,
+    verity: Party,
+    auditor: Party,
+    market: Market,
+    clock: Clock,
+) -> World:
+    """One of everything that the interface shows, most of it Acme's, and a caller in every role."""
+    return build_world(caller, regulator, acme, borealis, verity, auditor, market, clock)

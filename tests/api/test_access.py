@@ -1,0 +1,193 @@
+"""Who may ask what: every address by every method in every role. A new address without a line here fails."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from rest_framework.test import APIClient
+
+from tests.api.asking import is_problem
+from tests.api.world import World
+
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+READ_TOKENS = {"acme viewer", "acme trader, read", "verifier's viewer", "auditor"}
+OVERSIGHT = {"auditor", "desk officer", "senior officer", "market monitor"}
+ACME = {"acme viewer", "acme viewer, write", "acme initiator", "acme approver", "acme trader", "acme trader, read"}
+EVERYBODY_WITH_TOKEN = ACME | OVERSIGHT | {"borealis trader", "verifier", "verifier's viewer"}
+
+PUBLIC = EVERYBODY_WITH_TOKEN | {"anyone"}
+OWN = ACME | OVERSIGHT
+"""Those who see a thing of Acme's; to others it is unknown."""
+
+REPRESENTATIVES = {"acme initiator", "acme approver"}
+
+READS: dict[str, tuple[set[str], int]] = {
+    # address: who may read it, and what the others are told
+    "me": (EVERYBODY_WITH_TOKEN, 401),
+    "token-list": (EVERYBODY_WITH_TOKEN, 401),
+    "scheme-list": (PUBLIC, 0),
+    "scheme-detail": (PUBLIC, 0),
+    "period-list": (PUBLIC, 0),
+    "period-detail": (PUBLIC, 0),
+    "market-list": (PUBLIC, 0),
+    "market-detail": (PUBLIC, 0),
+    "market-book": (PUBLIC, 0),
+    "trade-list": (PUBLIC, 0),
+    "letter-list": (PUBLIC, 0),
+    "account-list": (EVERYBODY_WITH_TOKEN, 401),
+    "account-detail": (OWN, 404),
+    "holding-list": (EVERYBODY_WITH_TOKEN, 401),
+    "transfer-list": (OWN, 404),
+    "statement": (OWN, 404),
+    "approval-list": (EVERYBODY_WITH_TOKEN, 401),
+    "approval-detail": (OWN, 404),
+    "report-list": (EVERYBODY_WITH_TOKEN, 401),
+    "report-detail": (OWN | {"verifier"}, 404),
+    "report-lines": (OWN | {"verifier"}, 404),
+    "obligation-list": (EVERYBODY_WITH_TOKEN, 401),
+    "surrender-list": (EVERYBODY_WITH_TOKEN, 401),
+    "sanction-list": (EVERYBODY_WITH_TOKEN, 401),
+    "order-list": (EVERYBODY_WITH_TOKEN, 401),
+    "order-detail": (OWN, 404),
+    "audit-event-list": (OVERSIGHT, 403),
+}
+
+ACTS: dict[tuple[str, str], tuple[set[str], int, int]] = {
+    # address and method: who may, what they are told, and what others with a write token are told
+    ("order-list", "post"): ({"acme trader", "borealis trader"}, 201, 403),
+    ("order-batch", "post"): ({"acme trader", "borealis trader"}, 201, 403),
+    ("order-detail", "delete"): ({"acme trader"}, 202, 403),
+    ("transfer-list", "post"): (REPRESENTATIVES, 201, 403),
+    ("surrender-list", "post"): (REPRESENTATIVES | {"acme trader", "borealis trader"}, 201, 403),
+    ("report-list", "post"): (REPRESENTATIVES, 201, 403),
+    ("report-codecarbon", "post"): (set(), 0, 403),
+}
+
+NOT_AN_OPERATOR = {"verifier", "desk officer", "senior officer", "market monitor"}
+"""Refused before their role is asked: their organisation is no operator."""
+
+OWN_TOKENS = {"token-list": {"post"}, "token-detail": {"delete"}}
+"""Making and revoking one's own tokens has its own tests and its own rules."""
+
+
+def names() -> Iterator[str]:
+    """Name every address under /api/v1/."""
+
+    def walk(patterns: list[Any], prefix: str) -> Iterator[tuple[str, URLPattern]]:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns, route)
+            else:
+                yield route, pattern
+
+    for route, pattern in walk(get_resolver().url_patterns, ""):
+        if route.startswith("api/v1/"):
+            assert pattern.name, f"{route} has no name"
+            yield pattern.name
+
+
+def test_every_address_has_its_line() -> None:
+    written = set(READS) | {name for name, _ in ACTS} | set(OWN_TOKENS)
+
+    assert set(names()) == written
+
+
+def address(world: World, name: str) -> str:
+    url = reverse(name, kwargs=world.addresses().get(name))
+    if name in {"transfer-list", "statement"}:
+        url += "?" + urlencode({"account": world.acme.account.number, "asset": world.period.permit.code})
+    if name == "report-codecarbon":
+        url += "?" + urlencode({"period": world.period.code, "boundary": "GPUs", "activity": "training"})
+    return url
+
+
+def body(world: World, name: str) -> Any:
+    terms = {"side": "buy", "price": "490", "quantity": 1}
+    return {
+        "order-list": terms | {"market": world.market.code},
+        "order-batch": {"market": world.market.code, "orders": [terms]},
+        "transfer-list": {"to": world.borealis.account.number, "asset": world.period.permit.code, "quantity": "1"},
+        "surrender-list": {"period": world.period.code, "quantity": "1"},
+        "report-list": {
+            "period": world.period.code,
+            "boundary": "full stack",
+            "lines": [{"label": str(uuid4()), "activity": "training", "flop": "1"}],
+        },
+    }.get(name, {})
+
+
+def ask(client: APIClient, method: str, url: str, content: Any) -> Any:
+    if method in {"get", "head", "options"}:
+        return getattr(client, method)(url)
+    return getattr(client, method)(url, content, headers={"Idempotency-Key": str(uuid4())})
+
+
+def test_reading(world: World) -> None:
+    answers = {(name, who): client.get(address(world, name)) for name in READS for who, client in world.callers.items()}
+
+    expected = {
+        (name, who): 200 if who in may_read else 401 if who == "anyone" else others
+        for name, (may_read, others) in READS.items()
+        for who in world.callers
+    }
+    assert {asked: answer.status_code for asked, answer in answers.items()} == expected
+    for answer in answers.values():
+        if answer.status_code != 200:
+            is_problem(answer)
+
+
+@pytest.mark.parametrize(("name", "method"), sorted(ACTS))
+def test_acting(world: World, name: str, method: str) -> None:
+    may, done, others = ACTS[name, method]
+
+    statuses = {}
+    for who, client in world.callers.items():
+        answer = ask(client, method, address(world, name), body(world, name))
+        statuses[who] = answer.status_code
+        if answer.status_code >= 400:
+            is_problem(answer)
+
+    expected = {}
+    for who in world.callers:
+        if who == "anyone":
+            expected[who] = 401
+        elif who in READ_TOKENS:
+            expected[who] = 403
+        elif who in may:
+            expected[who] = done
+        else:
+            expected[who] = others
+        if name in {"surrender-list", "report-list"} and who in NOT_AN_OPERATOR:
+            expected[who] = 422
+        if name == "order-detail" and who == "borealis trader":
+            expected[who] = 404  # a trader, but of nobody who has such an order
+        if name == "report-codecarbon" and who not in {"anyone"} | READ_TOKENS:
+            expected[who] = 415  # the body of these requests is JSON
+    assert statuses == expected
+
+
+def test_methods_that_an_address_does_not_have(world: World) -> None:
+    answers = {}
+    for name in names():
+        offered = {"get", "head"} if name in READS else set()
+        offered |= {method for act, method in ACTS if act == name} | OWN_TOKENS.get(name, set())
+        for who in ("acme trader", "desk officer"):  # with write tokens
+            for method in set(METHODS) - offered:
+                answers[name, who, method] = ask(world.callers[who], method, address(world, name), {})
+
+    expected = {asked: 403 if asked[:2] == ("audit-event-list", "acme trader") else 405 for asked in answers}
+    assert {asked: answer.status_code for asked, answer in answers.items()} == expected
+    for (_, _, method), answer in answers.items():
+        if method != "head":
+            is_problem(answer)
+
+
+@pytest.mark.parametrize("name", ["order-list", "transfer-list", "surrender-list", "report-list", "order-batch"])
+def test_read_token_acts_for_nobody_and_says_why(world: World, name: str) -> None:
+    answer = ask(world.callers["acme trader, read"], "post", reverse(name), body(world, name))
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "token_read_only")

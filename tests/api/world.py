@@ -1,0 +1,137 @@
+"""A small world to ask about: one of everything that the REST interface shows, and a caller in every role."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from rest_framework.test import APIClient
+
+from accounts.models import Approval
+from exchange.models import Market, Order, Trade
+from exchange.services import matching, orders
+from registry.models import ComplianceRecord, Period, Report, Sanction, Surrender
+from registry.services import reports, surrenders, transfers, verification
+from registry.services.reports import LineInput
+from tests.cast import LARGE_TRANSFER, OPENING, PERMIT_FLOP, REPORTING, Clock, Party, Regulator
+
+Caller = Callable[..., APIClient]
+
+
+@dataclass
+class World:
+    """Acme's things by name, and the callers by name."""
+
+    callers: dict[str, APIClient]
+    acme: Party
+    borealis: Party
+    period: Period
+    market: Market
+    order: Order
+    trade: Trade
+    report: Report
+    surrender: Surrender
+    approval: Approval
+
+    def addresses(self) -> dict[str, Any]:
+        """Return what fills the places in the addresses of single things: each of them Acme's, or public."""
+        return {
+            "scheme-detail": {"code": self.period.scheme.code},
+            "period-detail": {"code": self.period.code},
+            "account-detail": {"number": self.acme.account.number},
+            "approval-detail": {"pk": self.approval.pk},
+            "report-detail": {"pk": self.report.pk},
+            "report-lines": {"pk": self.report.pk},
+            "market-detail": {"code": self.market.code},
+            "market-book": {"code": self.market.code},
+            "order-detail": {"public_id": self.order.public_id},
+            "token-detail": {"token_key": "hr_000000000000"},
+        }
+
+
+def place(party: Party, market: Market, side: str, quantity: int, at: int) -> Order:
+    """Place an order of a party."""
+    return orders.place_order(
+        actor=party.trader,
+        organisation=party.organisation,
+        market=market,
+        side=side,
+        price=at,
+        quantity=quantity,
+        time_in_force="gtc",
+        key=uuid4(),
+        now=OPENING,
+    )
+
+
+def build_world(
+    caller: Caller,
+    regulator: Regulator,
+    acme: Party,
+    borealis: Party,
+    verity: Party,
+    auditor: Party,
+    market: Market,
+    clock: Clock,
+) -> World:
+    """Trade, propose a large transfer, report, verify, surrender; then give everybody a token."""
+    period = market.period
+    assert acme.operator is not None
+    order = place(acme, market, "sell", 10, at=500)
+    place(borealis, market, "buy", 4, at=500)
+    matching.drain(market.pk)
+    outcome = transfers.transfer(
+        actor=acme.initiator,
+        organisation=acme.organisation,
+        to_number=borealis.account.number,
+        asset=period.permit,
+        quantity=LARGE_TRANSFER,
+        key=uuid4(),
+        now=OPENING,
+        note="sale of a unit",
+    )
+    assert outcome.approval is not None
+    now = clock.move_to(REPORTING)
+    report = reports.submit_lines(
+        actor=acme.initiator,
+        operator=acme.operator,
+        period=period,
+        lines=[LineInput(label="base model", activity="training", flop=25 * PERMIT_FLOP)],
+        boundary="full stack",
+        now=now,
+    )
+    verification.verify_report(actor=verity.verifier, report=report, opinion="positive", findings="", now=now)
+    surrender = surrenders.surrender(
+        actor=acme.initiator, operator=acme.operator, period=period, quantity=20, key=uuid4(), now=now
+    )
+    ComplianceRecord.objects.create(
+        operator=acme.operator, period=period, occasion="deadline", status="B", owed=25, surrendered=20, at=now
+    )
+    Sanction.objects.create(operator=acme.operator, period=period, shortfall=5, amount_minor=50_000, imposed_at=now)
+    return World(
+        callers={
+            "anyone": APIClient(),
+            "acme viewer": caller(acme.viewer, acme.organisation),
+            "acme viewer, write": caller(acme.viewer, acme.organisation, "write"),
+            "acme initiator": caller(acme.initiator, acme.organisation, "write"),
+            "acme approver": caller(acme.approver, acme.organisation, "write"),
+            "acme trader": caller(acme.trader, acme.organisation, "write"),
+            "acme trader, read": caller(acme.trader, acme.organisation),
+            "borealis trader": caller(borealis.trader, borealis.organisation, "write"),
+            "verifier": caller(verity.verifier, verity.organisation, "write"),
+            "verifier's viewer": caller(verity.viewer, verity.organisation),
+            "auditor": caller(auditor.auditor, auditor.organisation),
+            "desk officer": caller(regulator.desk, regulator.organisation, "write"),
+            "senior officer": caller(regulator.senior, regulator.organisation, "write"),
+            "market monitor": caller(regulator.monitor, regulator.organisation, "write"),
+        },
+        acme=acme,
+        borealis=borealis,
+        period=period,
+        market=market,
+        order=order,
+        trade=Trade.objects.get(),
+        report=report,
+        surrender=surrender,
+        approval=outcome.approval,
+    )
