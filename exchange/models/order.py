@@ -53,7 +53,10 @@ REASONS = {
 
 
 class Order(models.Model):
-    """One order, a row before it is anything else: its funds are held and it is committed before any worker knows."""
+    """One order, a row before it is anything else: its funds are held and it is committed before any worker knows.
+
+    Foreign keys that no read follows backwards have no index: every index is paid for with every order.
+    """
 
     class Side(models.TextChoices):
         BUY = "buy", "Buy"
@@ -66,10 +69,10 @@ class Order(models.Model):
     id = models.BigAutoField(primary_key=True)
     public_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     key = models.UUIDField(help_text="The client's own key: the same key is the same order.")
-    market = models.ForeignKey(Market, on_delete=models.PROTECT, related_name="orders")
+    market = models.ForeignKey(Market, on_delete=models.PROTECT, related_name="orders", db_index=False)
     position = models.ForeignKey(Position, null=True, on_delete=models.PROTECT, related_name="orders")
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="orders")
-    entered_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="orders", db_index=False)
+    entered_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)
     entered_at = models.DateTimeField()
     side = models.CharField(max_length=4, choices=Side.choices)
     price = models.BigIntegerField(help_text="Limit in ticks.")
@@ -144,12 +147,12 @@ class Command(models.Model):
         EXPIRE = "expire", "Expire what rests"
 
     id = models.BigAutoField(primary_key=True)
-    market = models.ForeignKey(Market, on_delete=models.PROTECT, related_name="commands")
+    market = models.ForeignKey(Market, on_delete=models.PROTECT, related_name="commands", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     order = models.ForeignKey(Order, null=True, on_delete=models.PROTECT, related_name="commands")
     key = models.UUIDField(unique=True)
     entered_at = models.DateTimeField()
-    entered_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    entered_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     sequence = models.BigIntegerField(null=True)
     phase = models.CharField(max_length=20, choices=PHASE.choices, help_text="Phase in which it was entered.")
     outcome = models.CharField(max_length=60, blank=True)

@@ -16,13 +16,13 @@ class Trade(models.Model):
     """One buyer and one seller at one price. `sequence` is the command that made it, `ordinal` its place therein."""
 
     id = models.BigAutoField(primary_key=True)
-    market = models.ForeignKey(Market, on_delete=models.PROTECT, related_name="trades")
+    market = models.ForeignKey(Market, on_delete=models.PROTECT, related_name="trades", db_index=False)
     sequence = models.BigIntegerField()
     ordinal = models.PositiveIntegerField()
     price = models.BigIntegerField(help_text="Ticks.")
     lots = models.BigIntegerField()
-    buy_order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
-    sell_order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
+    buy_order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+", db_index=False)
+    sell_order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+", db_index=False)
     buyer = models.ForeignKey(Position, on_delete=models.PROTECT, related_name="+")
     seller = models.ForeignKey(Position, on_delete=models.PROTECT, related_name="+")
     taker = models.CharField(max_length=4, help_text="The side that took: buy, sell, or call in a call auction.")
