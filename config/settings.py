@@ -92,7 +92,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "config.context.frame",
             ],
-            "builtins": ["config.templatetags.look"],
+            "builtins": ["config.templatetags.look", "django.templatetags.l10n"],
         },
     },
 ]

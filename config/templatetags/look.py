@@ -91,6 +91,12 @@ def difference(claimed: Decimal | None, recomputed: Decimal | None) -> str:
 
 
 @register.filter
+def percent(share: float) -> str:
+    """Write a share of one as per cent with one decimal."""
+    return f"{share * 100:.1f}\N{NO-BREAK SPACE}%"
+
+
+@register.filter
 def countdown(at: datetime, present: datetime) -> str:
     """Write how far away a moment is: in 9 days, in 3 hours, 2 days ago."""
     distance = abs(at - present)

@@ -16,6 +16,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
+from registry.models import Period
+from tests.cast import Clock, Party, Regulator
+from tests.pages.world import World, build_world
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -141,3 +144,33 @@ def assert_accessible() -> Callable[[Page], None]:
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
     return check
+
+
+@pytest.fixture
+def world(
+    monkeypatch: pytest.MonkeyPatch,
+    regulator: Regulator,
+    acme: Party,
+    borealis: Party,
+    cobalt: Party,
+    verity: Party,
+    auditor: Party,
+    period: Period,
+    clock: Clock,
+) -> World:
+    """Something on every page, and a person in every role. No worker is rung: tests drain by themselves."""
+    monkeypatch.setattr("exchange.services.waking.wake", lambda market: None)
+    return build_world(regulator, acme, borealis, cobalt, verity, auditor, period, clock)
+
+
+@pytest.fixture
+def as_person(world: World) -> Callable[[str], Client]:
+    """Return a client that is logged in as one of the world's people."""
+
+    def log_in(name: str) -> Client:
+        client = Client()
+        if name != "anyone":
+            client.force_login(world.people[name])
+        return client
+
+    return log_in

@@ -1,0 +1,208 @@
+"""Pages about people: the organisation one acts for, proposals that need a second person, API tokens."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from accounts.acting import Acting, act_for, acting_in
+from accounts.forms import ActForForm, ReasonForm, TokenForm
+from accounts.models import ApiToken, Approval
+from accounts.selectors import approvals_in_scope, events_of
+from accounts.services import approvals, tokens
+from common import clock
+from common.errors import Unknown
+from common.forms import refusals_shown_in
+
+DECIDED_PER_PAGE = 25
+
+
+@require_POST
+def switch_organisation(request: HttpRequest) -> HttpResponse:
+    """Act for another of one's organisations, and start again at its overview."""
+    form = ActForForm(request.POST)
+    if not form.is_valid():
+        raise Unknown("organisation_unknown", "You have no role in such an organisation. Choose one from the menu.")
+    organisation = act_for(request, form.cleaned_data["organisation"].pk)
+    messages.info(request, f"You now act for {organisation.name}.")
+    return redirect("home")
+
+
+# Approvals ------------------------------------------------------------------------------------------------------------
+
+
+def approval_list(request: HttpRequest) -> HttpResponse:
+    """Show what waits for this person, what waits for others, and what was decided."""
+    acting = acting_in(request)
+    in_view = acting.view.filter(approvals_in_scope(acting.scope), "organisation")
+    undecided = list(in_view.filter(status__in=["proposed", "waiting"])[:200])
+    for_me = waiting_for(acting, undecided)
+    context = {
+        "for_me": for_me,
+        "for_others": [approval for approval in undecided if approval not in for_me],
+        "page_obj": Paginator(in_view.exclude(status__in=["proposed", "waiting"]), DECIDED_PER_PAGE).get_page(
+            request.GET.get("page")
+        ),
+    }
+    return render(request, "accounts/approvals.html", context)
+
+
+def waiting_for(acting: Acting, undecided: list[Approval]) -> list[Approval]:
+    """Return the proposals that this person may decide, asking once for each act and organisation."""
+    answers: dict[tuple[str, uuid.UUID], bool] = {}
+    found = []
+    for approval in undecided:
+        if approval.status != "proposed" or approval.proposed_by_id == acting.user.pk:
+            continue
+        asked = (approval.act, approval.organisation_id)
+        if asked not in answers:
+            answers[asked] = approvals.may_decide(acting.user, approval)
+        if answers[asked]:
+            found.append(approval)
+    return found
+
+
+def approval_detail(request: HttpRequest, approval_id: uuid.UUID) -> HttpResponse:
+    """Show one proposal with its frozen parameters."""
+    return _approval_page(request, approval_id, ReasonForm())
+
+
+@require_POST
+def approve(request: HttpRequest, approval_id: uuid.UUID) -> HttpResponse:
+    """Approve as the second person; what came of it is said on the page that follows."""
+    _visible(request, approval_id)
+    approval = approvals.approve(actor=acting_in(request).user, approval_id=approval_id, now=clock.now())
+    if approval.status == "failed":
+        messages.error(request, f"Approved, but it could not be done: {approval.failure}")
+    elif approval.status == "waiting":
+        messages.success(
+            request, "Approved. It will be done when its delay has passed, and may be cancelled until then."
+        )
+    else:
+        messages.success(request, "Approved and done.")
+    return redirect("approval", approval_id)
+
+
+@require_POST
+def reject(request: HttpRequest, approval_id: uuid.UUID) -> HttpResponse:
+    """Turn a proposal down, with a reason."""
+    return _end(request, approval_id, "rejected")
+
+
+@require_POST
+def cancel(request: HttpRequest, approval_id: uuid.UUID) -> HttpResponse:
+    """Take a proposal back, or stop an approved act while it waits."""
+    return _end(request, approval_id, "cancelled")
+
+
+def _end(request: HttpRequest, approval_id: uuid.UUID, how: str) -> HttpResponse:
+    _visible(request, approval_id)
+    form = ReasonForm(request.POST)
+    if form.is_valid():
+        act = approvals.reject if how == "rejected" else approvals.cancel
+        with refusals_shown_in(form):
+            act(
+                actor=acting_in(request).user,
+                approval_id=approval_id,
+                reason=form.cleaned_data["reason"],
+                now=clock.now(),
+            )
+            messages.success(request, f"The proposal was {how}.")
+            return redirect("approval", approval_id)
+    return _approval_page(request, approval_id, form)
+
+
+def _approval_page(request: HttpRequest, approval_id: uuid.UUID, form: ReasonForm) -> HttpResponse:
+    acting = acting_in(request)
+    approval = _visible(request, approval_id)
+    may_decide = approval.status == "proposed" and approvals.may_decide(acting.user, approval)
+    context = {
+        "approval": approval,
+        "parameters": readable(approval.parameters),
+        "result": readable(approval.result or {}),
+        "events": events_of("accounts.approval", approval.pk),
+        "may_decide": may_decide,
+        "may_cancel": approval.status in {"proposed", "waiting"}
+        and (may_decide or approval.proposed_by_id == acting.user.pk),
+        "form": form,
+    }
+    return render(request, "accounts/approval.html", context, status=422 if form.errors else 200)
+
+
+def _visible(request: HttpRequest, approval_id: uuid.UUID) -> Approval:
+    approval = approvals_in_scope(acting_in(request).scope).filter(pk=approval_id).first()
+    if approval is None:
+        raise Unknown("approval_unknown", "There is no such proposal. Check the address.")
+    return approval
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One frozen parameter as it is shown: whole numbers grouped, lists and tables spelled out below."""
+
+    name: str
+    value: object
+    is_number: bool
+    is_long: bool
+
+
+def readable(parameters: Mapping[str, object]) -> list[Parameter]:
+    """Return frozen parameters for people."""
+    return [
+        Parameter(
+            name=name.removesuffix("_id").replace("_", " ").capitalize(),
+            value=json.dumps(value, indent=1) if isinstance(value, list | dict) else value,
+            is_number=isinstance(value, int) and not isinstance(value, bool),
+            is_long=isinstance(value, list | dict),
+        )
+        for name, value in parameters.items()
+    ]
+
+
+# API tokens -----------------------------------------------------------------------------------------------------------
+
+
+@never_cache
+def token_list(request: HttpRequest) -> HttpResponse:
+    """Show one's tokens, and make a new one for the organisation one acts for; its secret is shown once."""
+    acting = acting_in(request)
+    form = TokenForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with refusals_shown_in(form):
+            token, secret = tokens.issue_token(
+                actor=acting.user,
+                organisation=acting.for_organisation(),
+                name=form.cleaned_data["name"],
+                scope=form.cleaned_data["scope"],
+                life=form.life,
+                now=clock.now(),
+            )
+            return _tokens_page(request, acting, TokenForm(), new=token, secret=secret)
+    return _tokens_page(request, acting, form)
+
+
+@require_POST
+def revoke_token(request: HttpRequest, token_key: str) -> HttpResponse:
+    """End one of one's own tokens."""
+    tokens.revoke_token(actor=acting_in(request).user, token_key=token_key, now=clock.now())
+    messages.success(request, "The token was revoked and opens nothing any more.")
+    return redirect("tokens")
+
+
+def _tokens_page(
+    request: HttpRequest, acting: Acting, form: TokenForm, new: ApiToken | None = None, secret: str = ""
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "tokens": ApiToken.objects.filter(user=acting.user).select_related("organisation").order_by("-created"),
+        "new": new,
+        "secret": secret,
+    }
+    return render(request, "accounts/tokens.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,241 @@
+"""Forms of the registry: transfers, statements, reports, verification, surrender, and the regulator's desk."""
+
+import json
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from common.forms import ActForm, DayField, ExactField, WholeField
+from common.quantities import MAX_FLOP, parse_whole
+from registry.engine.allocation import AllocationInputs, inputs_from_document
+from registry.importers import codecarbon
+from registry.ledger.models import Asset, Balance
+from registry.models import Period, ReportLine, VerifierStatement
+from registry.services.reports import LineInput
+
+
+class WholeFlopField(WholeField):
+    """A number of floating-point operations, which may be zero and may be long."""
+
+    def read(self, text: str) -> int:
+        """Read it with the bounds of reported FLOP."""
+        return parse_whole(text, minimum=0, maximum=MAX_FLOP - 1)
+
+
+class StatementForm(forms.Form):
+    """The days of a statement, both included; an empty end means until today."""
+
+    first = DayField(label="From", required=False)
+    last = DayField(label="To", required=False)
+
+    def bounds(self, opened_at: datetime, now: datetime) -> tuple[datetime, datetime]:
+        """Return the first instant and the first instant after the statement; what cannot be read counts as empty."""
+        chosen = self.cleaned_data if self.is_valid() else {}
+        first = chosen.get("first") or opened_at.astimezone(UTC).date()
+        last = chosen.get("last") or max(now, opened_at).astimezone(UTC).date()
+        return (
+            datetime.combine(first, time.min, tzinfo=UTC),
+            datetime.combine(max(first, last), time.min, tzinfo=UTC) + timedelta(days=1),
+        )
+
+
+class PermitChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """Permits to choose from, each with what is available."""
+
+    def label_from_instance(self, obj: Balance) -> str:
+        """Say what it is and how much of it is there."""
+        return f"{obj.asset.name} ({obj.available:,} available)"
+
+
+class TransferForm(ActForm):
+    """Permits to send to another participant."""
+
+    to_number = forms.CharField(
+        label="Receiver's account", max_length=30, help_text="Such as HR-100-0000042-17. Ask the receiver for it."
+    )
+    permits = PermitChoice(label="Permits", queryset=Balance.objects.none(), empty_label=None)
+    quantity = WholeField(label="Quantity")
+    note = forms.CharField(
+        label="Note", max_length=200, required=False, help_text="Shown in the statements of both accounts."
+    )
+    field_of: ClassVar = {
+        "account_number_wrong": "to_number",
+        "account_unknown": "to_number",
+        "same_account": "to_number",
+        "account_frozen": "to_number",
+        "receiver_suspended": "to_number",
+        "receiver_not_enrolled": "to_number",
+        "quantity_out_of_range": "quantity",
+        "insufficient_available": "quantity",
+    }
+
+    @property
+    def asset(self) -> Asset:
+        """The permit type that was chosen."""
+        balance: Balance = self.cleaned_data["permits"]
+        return balance.asset
+
+
+class CapForm(ActForm):
+    """The cap of a draft period."""
+
+    quantity = WholeField(label="Cap", help_text="Whole permits. A second officer approves; then they are issued once.")
+    field_of: ClassVar = {"quantity_out_of_range": "quantity", "quantity_not_whole": "quantity"}
+
+
+class InputsForm(ActForm):
+    """The frozen inputs of an allocation, as their published document."""
+
+    document = forms.FileField(
+        label="Inputs document",
+        help_text="JSON of the form headroom.allocation-inputs/1, up to 2 MB. The run follows from it alone.",
+        widget=forms.FileInput(attrs={"accept": ".json,application/json"}),
+    )
+    max_bytes = 2 * 1024 * 1024
+
+    def clean_document(self) -> AllocationInputs:
+        """Read the document into the engine's inputs, or say what is wrong with it."""
+        sent = self.cleaned_data["document"]
+        if sent.size > self.max_bytes:
+            raise ValidationError(
+                "The document is larger than 2 MB. Check that it is the right file.", code="file_too_large"
+            )
+        try:
+            return inputs_from_document(json.loads(sent.read().decode("utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise ValidationError(
+                "This is no inputs document that we understand (%(why)s). Take that of an earlier run.",
+                code="document_unreadable",
+                params={"why": str(error)[:120] or type(error).__name__},
+            ) from error
+
+
+class EstimateForm(ActForm):
+    """The regulator's conservative figure for an operator that did not report."""
+
+    quantity = ExactField(label="Estimated use")
+    reason = forms.CharField(
+        label="How it was estimated",
+        max_length=500,
+        help_text="The operator reads it, and it is published with the figure.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    field_of: ClassVar = {"reason_missing": "reason"}
+
+
+# Reports --------------------------------------------------------------------------------------------------------------
+
+
+class ReportForm(ActForm):
+    """For which period, and what was measured."""
+
+    period = forms.ModelChoiceField(label="Period", queryset=Period.objects.none(), empty_label=None)
+    boundary = forms.CharField(
+        label="What was measured", max_length=200, help_text="For example: full stack, or inference only."
+    )
+    field_of: ClassVar = {
+        "boundary_missing": "boundary",
+        "metric_not_measured": "period",
+        "period_not_open": "period",
+        "period_closed": "period",
+        "operator_not_liable": "period",
+    }
+
+    def __init__(self, *args: Any, periods: "QuerySet[Period]", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["period"].queryset = periods  # type: ignore[attr-defined]
+
+
+class FileReportForm(ReportForm):
+    """A file that CodeCarbon wrote."""
+
+    activity = forms.ChoiceField(label="Activity", choices=ReportLine.Activity.choices)
+    file = forms.FileField(
+        label="CodeCarbon file",
+        help_text="The emissions.csv of any version, up to 20 MB. It is kept as evidence with its SHA-256.",
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+    )
+
+    def clean_file(self) -> tuple[str, bytes]:
+        """Look at the size before anything is read."""
+        sent = self.cleaned_data["file"]
+        if sent.size > codecarbon.LIMITS.max_bytes:
+            raise ValidationError("The file is larger than 20 MB. Send it in parts.", code="file_too_large")
+        return sent.name, sent.read()
+
+
+class LineForm(forms.Form):
+    """One activity as a person types it."""
+
+    label = forms.CharField(label="Run or service", max_length=200)
+    activity = forms.ChoiceField(label="Activity", choices=ReportLine.Activity.choices)
+    flop = WholeFlopField(label="FLOP", required=False)
+    energy_kwh = ExactField(label="Energy, kWh", required=False)
+    country = forms.RegexField(
+        label="Country",
+        regex=r"\A[A-Za-z]{3}\Z",
+        required=False,
+        error_messages={"invalid": "Write the country in three letters, such as FRA."},
+    )
+
+    def line(self) -> LineInput:
+        """Return the line for the service."""
+        typed = self.cleaned_data
+        return LineInput(
+            label=typed["label"],
+            activity=typed["activity"],
+            flop=typed["flop"] or 0,
+            energy_kwh=typed["energy_kwh"] or Decimal(0),
+            country=typed["country"].upper(),
+        )
+
+
+LineForms: "type[forms.BaseFormSet[LineForm]]" = forms.formset_factory(
+    LineForm, extra=0, min_num=1, validate_min=True, max_num=200, validate_max=True
+)
+"""The lines of a typed report; rows left empty do not count."""
+
+
+class VerificationForm(ActForm):
+    """The verifier's opinion on one report."""
+
+    opinion = forms.ChoiceField(label="Opinion", choices=VerifierStatement.Opinion.choices, widget=forms.RadioSelect)
+    findings = forms.CharField(
+        label="Findings",
+        required=False,
+        max_length=5000,
+        help_text="Needed unless the opinion is positive without comments. A negative opinion returns the report.",
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+    field_of: ClassVar = {"opinion_unknown": "opinion", "findings_missing": "findings"}
+
+
+class ReturnForm(ActForm):
+    """Why a report is sent back."""
+
+    reason = forms.CharField(
+        label="Reason",
+        max_length=500,
+        help_text="What the operator should correct, in a sentence it can act on.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    field_of: ClassVar = {"reason_missing": "reason"}
+
+
+# Compliance -----------------------------------------------------------------------------------------------------------
+
+
+class SurrenderForm(ActForm):
+    """How many permits to give up for a period, and of which year."""
+
+    permits = PermitChoice(label="Permits", queryset=Balance.objects.none(), empty_label=None)
+    quantity = WholeField(label="Permits to surrender")
+    field_of: ClassVar = {
+        "quantity_out_of_range": "quantity",
+        "insufficient_available": "quantity",
+        "vintage_not_usable": "permits",
+    }

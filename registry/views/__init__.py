@@ -1,0 +1,1 @@
+"""Pages of the registry: each view translates, makes one call, and translates back."""

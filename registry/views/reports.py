@@ -1,0 +1,239 @@
+"""Reports: filing one from a measured file or by typing it, reading it, and the verifier's work on it."""
+
+import uuid
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.forms import BaseFormSet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.acting import Acting, acting_in
+from common import clock
+from common.downloads import stored_file
+from common.errors import Unknown
+from common.forms import refusals_shown_in
+from registry import selectors
+from registry.forms import FileReportForm, LineForm, LineForms, ReportForm, ReturnForm, VerificationForm
+from registry.importers.table import RowError
+from registry.models import Operator, Period, Report
+from registry.services import reports, verification
+
+PER_PAGE = 50
+LINES_PER_PAGE = 100
+EMPTY_ROWS = 4
+SHOWN_ERRORS = 200
+
+
+def report_list(request: HttpRequest) -> HttpResponse:
+    """Show the reports in view, those that wait for somebody first."""
+    acting = acting_in(request)
+    rows = selectors.reports_visible(acting.view, to_a_verifier=acting.is_verifier)
+    status = request.GET.get("status", "")
+    if status in {"submitted", "verified", "returned", "superseded", "determined"}:
+        rows = rows.filter(status=status)
+    context = {
+        "page_obj": Paginator(rows.order_by("-received_at", "id"), PER_PAGE).get_page(request.GET.get("page")),
+        "status": status,
+        "statuses": ("submitted", "verified", "returned", "superseded", "determined"),
+        "may_report": acting.trades and acting.has("initiator", "approver"),
+    }
+    return render(request, "registry/reports.html", context)
+
+
+# Filing ---------------------------------------------------------------------------------------------------------------
+
+
+def new_report(request: HttpRequest) -> HttpResponse:
+    """Offer the two ways to file: a measured file, or typed lines."""
+    return _new_report_page(request, acting_in(request))
+
+
+@require_POST
+def file_report(request: HttpRequest) -> HttpResponse:
+    """File what CodeCarbon measured; a file with any error comes back with all of them and nothing is stored."""
+    acting = acting_in(request)
+    form = FileReportForm(request.POST, request.FILES, periods=selectors.reportable_periods(acting.for_organisation()))
+    errors: tuple[RowError, ...] = ()
+    if form.is_valid():
+        name, content = form.cleaned_data["file"]
+        with refusals_shown_in(form):
+            try:
+                report = reports.submit_codecarbon(
+                    actor=acting.user,
+                    operator=_own_operator(acting, form.cleaned_data["period"]),
+                    period=form.cleaned_data["period"],
+                    name=name,
+                    content=content,
+                    boundary=form.cleaned_data["boundary"],
+                    activity=form.cleaned_data["activity"],
+                    now=clock.now(),
+                )
+            except reports.RowsRefused as refusal:
+                errors = refusal.errors
+                raise
+            return _filed(request, report)
+    return _new_report_page(request, acting, file_form=form, errors=errors)
+
+
+@require_POST
+def type_report(request: HttpRequest) -> HttpResponse:
+    """File typed lines; `more` only gives more empty rows, and keeps what was typed."""
+    acting = acting_in(request)
+    form = ReportForm(request.POST, periods=selectors.reportable_periods(acting.for_organisation()), prefix="typed")
+    lines = LineForms(request.POST, prefix="line")
+    if "more" in request.POST:
+        return _new_report_page(request, acting, lines=_with_more_rows(lines))
+    errors: tuple[RowError, ...] = ()
+    if form.is_valid() and lines.is_valid():
+        with refusals_shown_in(form):
+            try:
+                report = reports.submit_lines(
+                    actor=acting.user,
+                    operator=_own_operator(acting, form.cleaned_data["period"]),
+                    period=form.cleaned_data["period"],
+                    lines=[line.line() for line in lines if line.has_changed()],
+                    boundary=form.cleaned_data["boundary"],
+                    now=clock.now(),
+                )
+            except reports.RowsRefused as refusal:
+                errors = refusal.errors
+                raise
+            return _filed(request, report)
+    return _new_report_page(request, acting, typed_form=form, lines=lines, errors=errors)
+
+
+def _filed(request: HttpRequest, report: Report) -> HttpResponse:
+    flags = f" {len(report.flags)} flags are for the verifier to look at." if report.flags else ""
+    messages.success(request, f"Version {report.version} was received at {report.received_at:%H:%M:%S} UTC.{flags}")
+    return redirect("report", report.pk)
+
+
+def _with_more_rows(lines: "BaseFormSet[LineForm]") -> "BaseFormSet[LineForm]":
+    """Return the typed rows with empty ones added, without judging what is typed so far."""
+    typed = [{name: form[name].value() for name in form.fields} for form in lines]
+    return LineForms(prefix="line", initial=[*typed, *({} for _ in range(EMPTY_ROWS))])
+
+
+def _new_report_page(
+    request: HttpRequest,
+    acting: Acting,
+    *,
+    file_form: FileReportForm | None = None,
+    typed_form: ReportForm | None = None,
+    lines: "BaseFormSet[LineForm] | None" = None,
+    errors: tuple[RowError, ...] = (),
+) -> HttpResponse:
+    periods = selectors.reportable_periods(acting.for_organisation())
+    is_refused = any(form is not None and form.errors for form in (file_form, typed_form)) or (
+        lines is not None and lines.is_bound
+    )
+    context = {
+        "periods": periods,
+        "file_form": file_form or FileReportForm(periods=periods),
+        "typed_form": typed_form or ReportForm(periods=periods, prefix="typed"),
+        "lines": lines or LineForms(prefix="line", initial=[{} for _ in range(EMPTY_ROWS)]),
+        "errors": errors[:SHOWN_ERRORS],
+        "error_count": len(errors),
+        "may_report": acting.trades and acting.has("initiator", "approver"),
+    }
+    return render(request, "registry/report_new.html", context, status=422 if is_refused else 200)
+
+
+def _own_operator(acting: Acting, period: Period) -> Operator:
+    operator = (
+        Operator.objects.select_related("organisation", "scheme")
+        .filter(organisation=acting.organisation, scheme_id=period.scheme_id)
+        .first()
+    )
+    if operator is None:
+        raise Unknown("operator_unknown", "Your organisation is not an operator of this scheme.")
+    return operator
+
+
+# Reading and verifying ------------------------------------------------------------------------------------------------
+
+
+def report_detail(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
+    """Show one version with its lines, evidence, flags, and what the verifier said."""
+    return _report_page(request, _visible(request, report_id))
+
+
+def report_evidence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
+    """Return the file as it was received, to be saved."""
+    report = _visible(request, report_id)
+    if report.evidence is None:
+        raise Unknown("evidence_unknown", "This report came without a file.")
+    return stored_file(report.evidence.name, bytes(report.evidence.content))
+
+
+@require_POST
+def verify_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
+    """State the verifier's opinion."""
+    report = _visible(request, report_id)
+    form = VerificationForm(request.POST)
+    if form.is_valid():
+        with refusals_shown_in(form):
+            statement = verification.verify_report(
+                actor=acting_in(request).user,
+                report=report,
+                opinion=form.cleaned_data["opinion"],
+                findings=form.cleaned_data["findings"],
+                now=clock.now(),
+            )
+            messages.success(request, f"Your opinion was signed: {statement.get_opinion_display().lower()}.")
+            return redirect("report", report_id)
+    return _report_page(request, report, verification_form=form)
+
+
+@require_POST
+def return_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
+    """Send a report back with a reason."""
+    report = _visible(request, report_id)
+    form = ReturnForm(request.POST)
+    if form.is_valid():
+        with refusals_shown_in(form):
+            reports.return_report(
+                actor=acting_in(request).user, report=report, reason=form.cleaned_data["reason"], now=clock.now()
+            )
+            messages.success(request, "The report was returned to the operator with your reason.")
+            return redirect("report", report_id)
+    return _report_page(request, report, return_form=form)
+
+
+def _report_page(
+    request: HttpRequest,
+    report: Report,
+    verification_form: VerificationForm | None = None,
+    return_form: ReturnForm | None = None,
+) -> HttpResponse:
+    acting = acting_in(request)
+    is_waiting = report.status == "submitted"
+    context = {
+        "report": report,
+        "is_flop": report.operator.scheme.metric == "flop",
+        "page_obj": Paginator(report.lines.order_by("number"), LINES_PER_PAGE).get_page(request.GET.get("page")),
+        "sums": selectors.claimed_sums(report),
+        "versions": Report.objects.filter(operator=report.operator, period=report.period).order_by("-version"),
+        "may_verify": is_waiting and acting.is_verifier,
+        "may_return": is_waiting and (acting.has("verifier") or acting.has("desk_officer", "senior_officer")),
+        "verification_form": verification_form or VerificationForm(),
+        "return_form": return_form or ReturnForm(prefix=None),
+    }
+    refused = any(form is not None and form.errors for form in (verification_form, return_form))
+    return render(request, "registry/report.html", context, status=422 if refused else 200)
+
+
+def _visible(request: HttpRequest, report_id: uuid.UUID) -> Report:
+    acting = acting_in(request)
+    report = (
+        selectors.reports_visible(acting.scope, to_a_verifier=acting.is_verifier)
+        .select_related("evidence", "statement__verifier", "statement__signed_by", "obligation", "submitted_by")
+        .defer("evidence__content")
+        .filter(pk=report_id)
+        .first()
+    )
+    if report is None:
+        raise Unknown("report_unknown", "There is no such report in your scope. Check the address.")
+    return report

@@ -1,0 +1,128 @@
+"""Every page, asked for by every role: who reads it, who is turned away, and for whom it does not exist."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.pages.world import World
+
+AsPerson = Callable[[str], Client]
+
+EVERYBODY = (
+    "acme viewer", "acme initiator", "acme approver", "acme trader", "borealis viewer", "verifier", "desk officer",
+    "senior officer", "market monitor", "auditor",
+)  # fmt: skip
+OVERSEERS = {"desk officer", "senior officer", "market monitor", "auditor"}
+ACME = {"acme viewer", "acme initiator", "acme approver", "acme trader"}
+FIRMS = ACME | {"borealis viewer"}
+
+
+def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
+    """Every page that is read, with the roles that get each answer but 200."""
+    everybody = set(EVERYBODY)
+    code, pilot = world.period.code, world.pilot.code
+    return {
+        "home": (reverse("home"), {}),
+        "markets": (reverse("markets"), {}),
+        "market": (reverse("market", args=[world.market.code]), {}),
+        "market live": (reverse("market-live", args=[world.market.code]), {}),
+        "market own": (reverse("market-own", args=[world.market.code]), {}),
+        "market prices": (reverse("market-prices", args=[world.market.code]), {}),
+        "holdings": (reverse("holdings"), {}),
+        "statement": (
+            reverse("statement", args=[world.account.number, world.period.permit.code]),
+            {404: everybody - ACME - OVERSEERS},
+        ),
+        "statement csv": (
+            reverse("statement-csv", args=[world.account.number, world.period.permit.code]),
+            {404: everybody - ACME - OVERSEERS},
+        ),
+        "transfer": (reverse("transfer"), {}),
+        "reports": (reverse("reports"), {}),
+        "new report": (reverse("report-new"), {}),
+        "report": (reverse("report", args=[world.verified.pk]), {404: {"borealis viewer"}}),
+        "measured report": (reverse("report", args=[world.measured.pk]), {404: {"borealis viewer"}}),
+        "evidence": (reverse("report-evidence", args=[world.measured.pk]), {404: {"borealis viewer"}}),
+        "typed evidence": (reverse("report-evidence", args=[world.verified.pk]), {404: everybody}),
+        "compliance": (reverse("compliance"), {403: {"verifier"}}),
+        "compliance of a period": (reverse("compliance-period", args=[code]), {403: {"verifier"}}),
+        "compliance of the pilot": (
+            reverse("compliance-period", args=[pilot]),
+            {403: {"verifier"}, 404: {"borealis viewer"}},
+        ),
+        "approvals": (reverse("approvals"), {}),
+        "approval": (reverse("approval", args=[world.approval.pk]), {404: everybody - ACME - OVERSEERS}),
+        "tokens": (reverse("tokens"), {}),
+        "desk": (reverse("desk"), {403: everybody - OVERSEERS}),
+        "desk period": (reverse("desk-period", args=[code]), {403: everybody - OVERSEERS}),
+        "desk draft": (reverse("desk-period", args=[world.draft.code]), {403: everybody - OVERSEERS}),
+        "new allocation": (reverse("allocation-new", args=[code]), {403: everybody - OVERSEERS}),
+        "allocation run": (reverse("allocation-run", args=[world.run.pk]), {403: everybody - OVERSEERS}),
+        "allocation inputs": (reverse("allocation-inputs", args=[world.run.pk]), {403: everybody - OVERSEERS}),
+        "estimate": (
+            reverse("estimate", args=[code, world.cobalt.operator.pk]),  # type: ignore[union-attr]
+            {403: everybody - OVERSEERS},
+        ),
+        "desk market": (reverse("desk-market", args=[world.market.code]), {403: everybody - OVERSEERS}),
+        "closing": (reverse("closing", args=[code]), {403: everybody - OVERSEERS}),
+        "transparency": (reverse("transparency"), {}),
+        "transparency of a period": (reverse("transparency-period", args=[code]), {}),
+        "transparency of the pilot": (reverse("transparency-period", args=[pilot]), {}),
+        "transparency of a draft": (reverse("transparency-period", args=[world.draft.code]), {404: everybody}),
+        "open file": (reverse("transparency-csv", args=[code, "permits"]), {}),
+        "open file before its time": (reverse("transparency-json", args=[code, "compliance"]), {404: everybody}),
+    }
+
+
+PUBLIC = {"transparency", "transparency of a period", "transparency of the pilot", "open file"}
+NOWHERE = {"transparency of a draft", "open file before its time"}
+
+
+@pytest.mark.parametrize("person", EVERYBODY)
+def test_each_role_reads_what_is_its_own_and_nothing_else(person: str, world: World, as_person: AsPerson) -> None:
+    client = as_person(person)
+
+    answers = {name: client.get(address).status_code for name, (address, _) in addresses(world).items()}
+
+    assert answers == {
+        name: next((status for status, roles in others.items() if person in roles), 200)
+        for name, (_, others) in addresses(world).items()
+    }
+
+
+def test_whoever_is_not_logged_in_is_sent_to_the_log_in_from_all_but_public_pages(
+    world: World, as_person: AsPerson
+) -> None:
+    client = as_person("anyone")
+
+    answers = {name: client.get(address) for name, (address, _) in addresses(world).items()}
+
+    assert {name for name, answer in answers.items() if answer.status_code == 200} == PUBLIC
+    assert {name for name, answer in answers.items() if answer.status_code == 404} == NOWHERE
+    assert all(
+        answer.status_code == 302 and answer["Location"].startswith(reverse("account_login"))
+        for name, answer in answers.items()
+        if name not in PUBLIC | NOWHERE
+    )
+
+
+def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World, as_person: AsPerson) -> None:
+    client = as_person("senior officer")
+    nobody = "00000000-0000-4000-8000-000000000000"
+
+    answers = {
+        address: client.get(address).status_code
+        for address in (
+            "/markets/nowhere/", "/markets/nowhere/live/",
+            "/holdings/HR-1/nothing/", "/holdings/HR-1/nothing/statement.csv",
+            f"/reports/{nobody}/", f"/reports/{nobody}/evidence/", f"/approvals/{nobody}/", "/compliance/nowhere-2026/",
+            "/desk/periods/nowhere-2026/", f"/desk/allocations/{nobody}/",
+            "/public/nowhere/", "/public/nowhere/permits.csv",
+            f"/public/{world.period.code}/nothing.csv", f"/public/{world.period.code}/nothing.json",
+            f"/desk/periods/{world.period.code}/estimates/{nobody}/",
+        )
+    }  # fmt: skip
+
+    assert set(answers.values()) == {404}, answers
