@@ -42,13 +42,13 @@ class Transfer(models.Model):
     `debit_seq` and `credit_seq` number the entries of each balance without gaps; `debit_after` and `credit_after` are
     the running balances. `at` is when it was booked: the instant its service was told, or that of an earlier entry
     of a touched balance if that is later. Append-only by trigger. The view `ledger_entry` (`sql/0002_entries.sql`)
-    shows each balance its own list. Which of the references are foreign keys is decision 0002.
+    shows each balance its own list. Why its references are no foreign keys is decision 0002.
 
     A later seal gives transfers their place in a Merkle tree, in a table of its own that points here.
     """
 
     id = models.BigAutoField(primary_key=True)
-    journal = models.ForeignKey(Journal, on_delete=models.PROTECT, related_name="transfers")
+    journal = models.ForeignKey(Journal, on_delete=models.PROTECT, related_name="transfers", db_constraint=False)
     key = models.UUIDField(unique=True, help_text="Chosen by whoever asks, so that asking twice moves once.")
     asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     debit = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)

@@ -12,7 +12,7 @@ CREATE VIEW ledger_entry AS
 -- Instants never go backwards within a balance, so about log2(entries) look-ups in the indexes that posting needs
 -- anyway find it, at any size of the ledger, and no index on time is paid for by every posting.
 CREATE FUNCTION ledger_entries_by(p_balance bigint, instant timestamptz, included boolean) RETURNS bigint
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 DECLARE
   low bigint := 0;
   high bigint;

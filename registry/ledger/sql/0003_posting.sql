@@ -57,7 +57,8 @@ END $$;
 CREATE FUNCTION ledger_post(p_kind text, p_reference text, p_actor uuid, p_now timestamptz, p_note text,
                             p_reverses bigint, keys uuid[], debits bigint[], credits bigint[], assets bigint[],
                             amounts bigint[]) RETURNS ledger_posted
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_nestloop = off SET jit = off AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_nestloop = off
+SET jit = off AS $$
 DECLARE
   locked ledger_balance[];
   pairs bigint;
@@ -167,10 +168,11 @@ BEGIN
 END $$;
 
 -- One transfer by the short way. Whatever is not plainly in order goes to ledger_post, which knows all the answers.
+-- No sequential scans: a plan made while the tables are small would be kept while they grow.
 CREATE FUNCTION ledger_post_one(p_kind text, p_reference text, p_actor uuid, p_now timestamptz, p_note text,
                                 p_key uuid, p_debit bigint, p_credit bigint, p_asset bigint, p_amount bigint)
 RETURNS ledger_posted
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   locked ledger_balance[];
   d ledger_balance;

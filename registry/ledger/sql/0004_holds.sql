@@ -9,7 +9,7 @@ CREATE TYPE ledger_held AS (outcome text, line bigint, account bigint);
 -- hold for ledger_set_holds to move.
 CREATE FUNCTION ledger_open_hold(p_account bigint, p_asset bigint, p_quantity bigint, p_purpose text, p_reference text,
                                  p_now timestamptz, OUT outcome text, OUT hold bigint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   b ledger_balance;
   known ledger_hold;
@@ -102,7 +102,7 @@ END $$;
 
 -- One hold by the short way. Whatever is not plainly in order goes to ledger_set_holds, which knows all the answers.
 CREATE FUNCTION ledger_set_hold(p_hold bigint, p_quantity bigint) RETURNS ledger_held
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   b ledger_balance;
   h ledger_hold;
