@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
 
-pytest_plugins = ["tests.cast"]
+pytest_plugins = ["tests.cast", "tests.worker"]
 
 
 @pytest.fixture(scope="session", autouse=True)
