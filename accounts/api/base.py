@@ -112,6 +112,9 @@ class Filters(filters.DjangoFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Row], view: APIView) -> QuerySet[Row]:
         """Refuse unknown, repeated and unreadable parameters; then filter."""
+        if getattr(view, "action", "") == "retrieve":
+            refuse_unknown_parameters(request, set())
+            return queryset
         filterset = self.get_filterset(request, queryset, view)
         known = _PAGING | (set(filterset.filters) if filterset is not None else set())
         refuse_unknown_parameters(request, known)

@@ -102,7 +102,7 @@ class Markets(mixins.ListModelMixin, mixins.RetrieveModelMixin, PublicViewSet[Ma
     @extend_schema(
         summary="Read the order book of a market", parameters=[BookParameters], responses=BookSerializer, filters=False
     )
-    @action(detail=True)
+    @action(detail=True, filter_backends=())
     def book(self, request: Request, code: str) -> Response:
         """Prices with their quantities, best first."""
         depth = read_parameters(request, BookParameters)["depth"]

@@ -121,6 +121,10 @@ def test_parameter_that_cannot_be_read(trader: APIClient) -> None:
         refused(trader.get(ORDERS + query), 400, code)
 
 
+def test_address_of_one_thing_has_no_parameters(world: World, trader: APIClient) -> None:
+    refused(trader.get(f"{ORDERS}{world.order.public_id}/?market=tulips"), 400, "parameter_unknown")
+
+
 def test_key_of_an_act_is_needed_and_short(trader: APIClient) -> None:
     refused(trader.post(ORDERS, {}), 400, "idempotency_key_missing")
     for key in (" ", "a" * 201, "two words", "ü", "a\x00b"):
