@@ -140,21 +140,23 @@ def test_capturing_pays_with_what_was_held_once(cast: Cast) -> None:
     assert Hold.objects.get(pk=hold).status == "captured"
 
 
-def test_a_capture_that_is_refused_leaves_the_hold_when_its_transaction_rolls_back(cast: Cast) -> None:
+def test_a_capture_that_is_refused_leaves_the_hold_and_the_transaction_goes_on(cast: Cast) -> None:
     hold = cast.hold(cast.acme, 10)
 
-    with pytest.raises(Refused) as refusal, transaction.atomic():
-        ledger.capture(
-            hold_ids=[hold],
-            transfers=[cast.posting(cast.acme, cast.birch, 1_001)],
-            kind="transfer",
-            reference="too much",
-            actor=None,
-            now=NOON,
-        )
+    with transaction.atomic():
+        with pytest.raises(Refused) as refusal:
+            ledger.capture(
+                hold_ids=[hold],
+                transfers=[cast.posting(cast.acme, cast.birch, 1_001)],
+                kind="transfer",
+                reference="too much",
+                actor=None,
+                now=NOON,
+            )
+        ledger.set_holds([HoldChange(hold, 11)])
 
     assert refusal.value.code == "insufficient_available"
-    assert cast.position(cast.acme) == (1_000, 10)
+    assert cast.position(cast.acme) == (1_000, 11)
 
 
 def test_holding_in_an_unknown_account_or_asset_is_refused(cast: Cast) -> None:

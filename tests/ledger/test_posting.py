@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from common.errors import Refused
 from registry.ledger import services as ledger
@@ -119,7 +119,7 @@ def test_a_refused_request_changes_nothing_and_the_transaction_goes_on(
     assert Journal.objects.filter(reference="right").exists()
 
 
-@pytest.mark.parametrize("amount", [-1, 0, 10**15 + 1, 2**63 - 1])
+@pytest.mark.parametrize("amount", [-1, 0, 10**15 + 1, 2**63 - 1, 2**63, 10**40])
 def test_an_amount_outside_one_to_ten_to_the_fifteenth_is_refused(cast: Cast, amount: int) -> None:
     with pytest.raises(Refused) as refusal:
         cast.move(cast.mint, cast.acme, amount)
@@ -127,9 +127,12 @@ def test_an_amount_outside_one_to_ten_to_the_fifteenth_is_refused(cast: Cast, am
     assert refusal.value.code == "quantity_out_of_range"
 
 
-def test_an_amount_that_no_bigint_holds_is_refused_with_the_same_code(cast: Cast) -> None:
+def test_a_balance_that_no_bigint_holds_is_refused_with_the_same_code(cast: Cast) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE ledger_balance SET balance = 9223372036854775000 WHERE account_id = %s", [cast.acme.pk])
+
     with pytest.raises(Refused) as refusal:
-        cast.move(cast.mint, cast.acme, 2**63)
+        cast.move(cast.mint, cast.acme, 10**15)
 
     assert refusal.value.code == "quantity_out_of_range"
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import User
 from common.database import assert_in_transaction
 from registry.ledger.models import Hold
 from registry.ledger.services.posting import Posted, Posting, lock_balances, post
-from registry.ledger.services.refusals import refuse_with
+from registry.ledger.services.refusals import refuse_with, require_in_range
 
 
 class HoldChange(NamedTuple):
@@ -27,6 +27,7 @@ def hold(*, account: int, asset: int, quantity: int, purpose: str, reference: st
     quantity is refused as `key_reused`.
     """
     assert_in_transaction()
+    require_in_range([quantity], minimum=0)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT * FROM ledger_open_hold(%s::bigint, %s::bigint, %s::bigint, %s, %s, %s)",
@@ -45,6 +46,7 @@ def set_holds(changes: Iterable[HoldChange]) -> None:
     """
     assert_in_transaction()
     listed = list(changes)
+    require_in_range((change.quantity for change in listed), minimum=0)
     if len(listed) == 1:
         _call("SELECT * FROM ledger_set_hold(%s::bigint, %s::bigint)", [*listed[0]])
     elif listed:
@@ -81,9 +83,10 @@ def capture(
     }
     lock_balances(reserved | touched)
     captured = holds.filter(status="captured").count() == len(hold_ids)
-    if not captured:
-        _end(hold_ids, "captured", now)
-    return post(transfers=transfers, kind=kind, reference=reference, actor=actor, now=now, note=note)
+    with transaction.atomic():  # if the posting is refused, the holds are not ended either
+        if not captured:
+            _end(hold_ids, "captured", now)
+        return post(transfers=transfers, kind=kind, reference=reference, actor=actor, now=now, note=note)
 
 
 def _end(hold_ids: Sequence[int], ending: str, now: datetime) -> None:

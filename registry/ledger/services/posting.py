@@ -13,7 +13,7 @@ from common.database import assert_in_transaction
 from common.errors import refuse, require
 from common.idempotency import derive_key
 from registry.ledger.models import Journal
-from registry.ledger.services.refusals import SENTENCES, refuse_with
+from registry.ledger.services.refusals import SENTENCES, refuse_with, require_in_range
 
 
 class Posting(NamedTuple):
@@ -46,6 +46,7 @@ def post(
     """
     assert_in_transaction()
     assert transfers, "A journal has at least one transfer."
+    require_in_range((transfer.amount for transfer in transfers), minimum=1)
     actor_id = None if actor is None else actor.pk
     if len(transfers) == 1:
         return _call(
@@ -123,7 +124,7 @@ def _call(sql: str, parameters: list[Any]) -> Posted:
             refuse("already_reversed", "This journal has been reversed already.")
         raise
     except DataError as error:
-        if "out of range" in str(error):  # an amount or a balance beyond what a bigint holds
+        if "out of range" in str(error):  # a balance beyond what a bigint holds
             refuse("quantity_out_of_range", SENTENCES["quantity_out_of_range"])
         raise
     if outcome not in {"posted", "repeated"}:

@@ -1,8 +1,10 @@
 """What the ledger says when it refuses: one sentence for each code its SQL functions answer with."""
 
+from collections.abc import Iterable
 from typing import NoReturn
 
 from common.errors import refuse
+from common.quantities import MAX_ENTRY
 from registry.ledger.models import LedgerAccount
 
 SENTENCES = {
@@ -20,6 +22,12 @@ SENTENCES = {
     "quantity_out_of_range": "Enter a whole quantity from 1 to 1,000,000,000,000,000 (a hold may be 0).",
     "same_account": "Account {account} cannot send to itself. Choose another account.",
 }
+
+
+def require_in_range(quantities: Iterable[int], *, minimum: int) -> None:
+    """Turn down a quantity that no entry may have, before it meets a column that could not hold it."""
+    if any(not minimum <= quantity <= MAX_ENTRY for quantity in quantities):
+        refuse("quantity_out_of_range", SENTENCES["quantity_out_of_range"])
 
 
 def refuse_with(code: str, account_id: int | None) -> NoReturn:
