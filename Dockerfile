@@ -6,6 +6,7 @@ WORKDIR /srv/headroom
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY . .
-RUN HEADROOM_SECRET_KEY=build HEADROOM_ENV=production HEADROOM_HOSTS=build CACHE_URL=redis://build \
+ENV HEADROOM_ENV=production
+RUN HEADROOM_SECRET_KEY=build HEADROOM_HOSTS=build CACHE_URL=redis://build \
     python -m django collectstatic --noinput --settings config.settings
 USER headroom
