@@ -6,7 +6,7 @@ request may see of them is decided here and nowhere else, so that a row of anoth
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from django.db.models import Model, QuerySet
@@ -116,8 +116,9 @@ class Filters(filters.DjangoFilterBackend):
             refuse_unknown_parameters(request, set())
             return queryset
         filterset = self.get_filterset(request, queryset, view)
-        known = _PAGING | (set(filterset.filters) if filterset is not None else set())
-        refuse_unknown_parameters(request, known)
+        known = dict(filterset.filters) if filterset is not None else {}
+        repeatable = {name for name, one in known.items() if isinstance(one, filters.MultipleChoiceFilter)}
+        refuse_unknown_parameters(request, _PAGING | set(known), repeatable)
         if filterset is None:
             return queryset
         if not filterset.is_valid():
@@ -127,15 +128,15 @@ class Filters(filters.DjangoFilterBackend):
         return cast("QuerySet[Row]", filterset.qs)
 
 
-def refuse_unknown_parameters(request: Request, known: set[str]) -> None:
-    """Refuse query parameters that this address does not have, and those that are there twice."""
+def refuse_unknown_parameters(request: Request, known: set[str], repeatable: Container[str] = frozenset()) -> None:
+    """Refuse query parameters that this address does not have, and those that are there twice and may not be."""
     for name, values in request.query_params.lists():
         if name not in known:
             raise BadRequest(
                 "parameter_unknown",
                 f"There is no parameter {name[:60]} here. Known are: {', '.join(sorted(known)) or 'none'}.",
             )
-        if len(values) > 1:
+        if len(values) > 1 and name not in repeatable:
             raise BadRequest("parameter_repeated", f"Give the parameter {name} once.")
 
 
