@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "registry",
     "exchange",
     *([] if PRODUCTION else ["demo"]),
-    "django.contrib.admin",
+    "config.admin_frame.AdminFrame",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,0 +1,44 @@
+"""The admin site: log-in by the site's own pages with its second factors, and only models that are look-only."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.db.models import Model
+from django.db.models.base import ModelBase
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+
+from accounts.looking import LookOnlyAdmin
+
+
+class LookOnlySite(admin.AdminSite):
+    """Other apps bring their own editable pages for the admin; this site leaves them out."""
+
+    site_title = "Headroom administration"
+    site_header = "Headroom administration"
+    index_title = "Look at everything; act through services"
+    enable_nav_sidebar = False
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: "type[admin.ModelAdmin[Any]] | None" = None,
+        **options: Any,
+    ) -> None:
+        """Register a model if it cannot be edited here."""
+        if admin_class is not None and issubclass(admin_class, LookOnlyAdmin):
+            super().register(model_or_iterable, admin_class, **options)
+
+    def unregister(self, model_or_iterable: type[Model] | Iterable[type[Model]]) -> None:
+        """Forget a model; other apps unregister what was left out."""
+        models = [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else list(model_or_iterable)
+        super().unregister([model for model in models if self.is_registered(model)])
+
+    @method_decorator(login_not_required)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Send people to the log-in page of the site, where the second factor is asked for."""
+        response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
+        return response
