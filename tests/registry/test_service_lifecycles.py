@@ -201,8 +201,7 @@ def draft_report(acme: Party, told: Period) -> Callable[[], Report]:
 
     def draft() -> Report:
         report = Report.objects.get(operator=acme.operator)
-        report.pk, report.version, report.status = None, 2, "submitted"  # type: ignore[assignment]
-        report.pk = cast.key()
+        report.pk, report.version, report.status = cast.key(), 2, "submitted"
         report._state.adding = True
         report.save(force_insert=True)
         return report
