@@ -11,7 +11,7 @@ from datetime import datetime
 from common import clock
 from common.database import assert_in_transaction
 from common.errors import Unknown
-from registry.models import Period
+from registry.models import ComplianceRecord, Period
 
 
 def receive(period_id: uuid.UUID) -> tuple[Period, datetime]:
@@ -20,7 +20,11 @@ def receive(period_id: uuid.UUID) -> tuple[Period, datetime]:
     rows = list(Period.objects.raw("SELECT * FROM registry_period WHERE id = %s FOR KEY SHARE", [period_id]))
     if not rows:
         raise Unknown("period_unknown", "There is no such period. Check the address.")
-    return rows[0], clock.receipt_instant()
+    period, instant = rows[0], clock.receipt_instant()
+    if ComplianceRecord.objects.filter(period=period, occasion="deadline").exists():
+        # the letters are out: should the clock have stepped back since, nothing becomes "in time" after the fact
+        instant = max(instant, period.surrender_due)
+    return period, instant
 
 
 def lock_for_closing(period_id: uuid.UUID) -> Period:

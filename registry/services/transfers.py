@@ -78,6 +78,10 @@ def transfer(
 def _transfer_now(
     actor: User, organisation: Organisation, parameters: Mapping[str, Any], key: uuid.UUID, now: datetime
 ) -> Journal:
+    earlier = Journal.objects.filter(reference=f"transfer:{key}").first()
+    if earlier is not None:
+        _require_same(earlier, parameters)
+        return earlier
     posting = _posting(parameters, key)
     posted = ledger.post(
         transfers=[posting],
@@ -113,6 +117,13 @@ def _posting(parameters: Mapping[str, Any], key: uuid.UUID) -> ledger.Posting:
     receiver = _receiver(parameters)
     asset = Asset.objects.get(code=parameters["asset"])
     return ledger.Posting(key, parameters["from"], receiver.pk, asset.pk, parameters["quantity"])
+
+
+def _require_same(earlier: Journal, parameters: Mapping[str, Any]) -> None:
+    """Refuse a key that moved something else. The receiver may have been closed since: what was done stays done."""
+    moved = earlier.transfers.values_list("debit__account", "credit__account__number", "asset__code", "amount")
+    asked = (parameters["from"], parameters["to"], parameters["asset"], parameters["quantity"])
+    require(list(moved) == [asked], "key_reused", "This key was used before for another transfer. Use a new one.")
 
 
 def _check(parameters: Mapping[str, Any]) -> None:

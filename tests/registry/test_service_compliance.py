@@ -187,6 +187,17 @@ class TestLetters:
         assert (letters(period)["Acme"], letters(period, "later")["Acme"]) == ("C", "A")
         assert broken() == []
 
+    def test_a_clock_that_steps_back_makes_nothing_in_time_that_was_late(
+        self, reported: Reporting, give: Callable[..., None], acme: Party, period: Period, clock: Clock
+    ) -> None:
+        reported(acme, 100)
+        close(period, clock)
+
+        give(acme, 100, at=period.surrender_due - timedelta(hours=1))
+
+        assert (letters(period)["Acme"], letters(period, "later")["Acme"]) == ("B", "A")
+        assert broken() == []
+
     def test_an_operator_whose_first_year_is_still_to_come_has_no_letter_to_earn(
         self, regulator: Regulator, period: Period, clock: Clock
     ) -> None:

@@ -1,9 +1,10 @@
 """Transfers: small ones at once, large ones by the firm's own second person, and always to the right number."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import Approval, AuditEvent
 from accounts.services import approvals, organisations
@@ -82,6 +83,14 @@ class TestSmall:
         assert first == second
         assert permits(acme) == (3_990, 0)
         assert AuditEvent.objects.filter(action="registry.transfer.made").count() == 1
+
+    def test_it_stays_done_when_the_receiver_has_gone_since(self, send: Send, cobalt: Party) -> None:
+        key = cast.key()
+        first = send(key=key, to_number=cobalt.account.number)
+        with transaction.atomic():
+            ledger.freeze_account(account_id=cobalt.account.pk)
+
+        assert send(key=key, to_number=cobalt.account.number) == first
 
     @pytest.mark.parametrize("change", [{"quantity": 11}, {"to": "cobalt"}])
     def test_the_same_key_for_something_else_is_refused(
@@ -234,6 +243,25 @@ class TestReceiver:
             send(to_number=cobalt.account.number)
 
         assert refused.value.code == "account_unknown"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_key_sent_twice_at_once_is_one_transfer(send: Send, acme: Party) -> None:
+    key, journals = cast.key(), []
+
+    def once() -> None:
+        journals.append(send(key=key).journal)
+        connection.close()
+
+    both = [threading.Thread(target=once) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(20)
+
+    assert len(journals) == 2
+    assert journals[0] == journals[1]
+    assert permits(acme) == (3_990, 0)
 
 
 def test_money_is_not_sent_outside_a_trade(send: Send, period: Period) -> None:
