@@ -7,7 +7,6 @@ import logging
 import time
 
 import celery
-from kombu.exceptions import OperationalError
 
 from exchange.models import Market
 
@@ -24,6 +23,6 @@ def wake(market: Market) -> None:
         return
     try:
         celery.current_app.send_task("exchange.drain_market", args=[str(market.pk)], ignore_result=True, retry=False)
-    except (OperationalError, OSError) as error:
+    except Exception as error:  # whatever the library of whichever broker raises: the order is committed and stands
         _silent_until = time.monotonic() + _QUIET_SECONDS
         log.warning("Nobody could be woken for %s (%s): the sweep will find its commands.", market, error)
