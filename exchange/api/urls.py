@@ -3,11 +3,12 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from exchange.api import markets, orders
+from exchange.api import markets, orders, settlements
 
 router = SimpleRouter(use_regex_path=False)
 router.register("markets", markets.Markets, "market")
 router.register("trades", markets.Trades, "trade")
+router.register("settlements", settlements.Settlements, "settlement")
 
 urlpatterns = [
     path("orders/", orders.Orders.as_view({"get": "list", "post": "create"}), name="order-list"),

@@ -1,12 +1,13 @@
 """Reports over REST: versions with their totals, their lines, and what the verifier said; and filing them."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import ClassVar
 
 from django.db.models import QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
@@ -19,6 +20,7 @@ from accounts.api.tokens import OrganisationRef
 from accounts.permissions import has_role
 from common import clock
 from common.bodies import CsvBytes
+from common.downloads import stored_file
 from common.problems import BadRequest, RefusedBody
 from common.rest import DecimalQuantity, Digits, ExactDecimal
 from registry.api.bodies import own_operator, period_in_body
@@ -252,6 +254,25 @@ class CodeCarbonFiles(ScopedViewSet[Report]):
                 now=clock.now(),
             )
         return _filed(report)
+
+
+class ReportEvidence(ScopedViewSet[Report]):
+    """The file behind a report, byte for byte as it was received."""
+
+    scope_path = "operator__organisation"
+
+    @extend_schema(
+        operation_id="reports_evidence",
+        summary="Download the evidence of a report",
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        filters=False,
+    )
+    def read(self, request: Request, pk: uuid.UUID) -> HttpResponse:
+        """Saved, never shown: its type is not believed."""
+        report = visible_reports(self).select_related("evidence").filter(pk=pk, evidence__isnull=False).first()
+        if report is None or report.evidence is None:
+            raise Http404
+        return stored_file(report.evidence.name, bytes(report.evidence.content))
 
 
 def _filed(report: Report) -> Response:

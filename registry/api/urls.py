@@ -3,11 +3,12 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from registry.api import compliance, holdings, reports, schemes, transfers
+from registry.api import allocations, compliance, holdings, reports, schemes, transfers
 
 router = SimpleRouter(use_regex_path=False)
 router.register("schemes", schemes.Schemes, "scheme")
 router.register("periods", schemes.Periods, "period")
+router.register("allocations", allocations.Allocations, "allocation")
 router.register("accounts", holdings.Accounts, "account")
 router.register("holdings", holdings.Holdings, "holding")
 router.register("compliance", compliance.Letters, "letter")
@@ -21,6 +22,17 @@ urlpatterns = [
     path("reports/", reports.Reports.as_view({"get": "list", "post": "create"}), name="report-list"),
     path("reports/codecarbon/", reports.CodeCarbonFiles.as_view({"post": "create"}), name="report-codecarbon"),
     path("reports/<uuid:pk>/", reports.Reports.as_view({"get": "retrieve"}), name="report-detail"),
+    path(
+        "allocations/<uuid:pk>/lines/",
+        allocations.AllocationLines.as_view({"get": "list"}),
+        name="allocation-lines",
+    ),
+    path(
+        "allocations/<uuid:pk>/inputs/",
+        allocations.AllocationInputs.as_view({"get": "read"}),
+        name="allocation-inputs",
+    ),
+    path("reports/<uuid:pk>/evidence/", reports.ReportEvidence.as_view({"get": "read"}), name="report-evidence"),
     path("reports/<uuid:pk>/lines/", reports.ReportLines.as_view({"get": "list"}), name="report-lines"),
     path("", include(router.urls)),
 ]

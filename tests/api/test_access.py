@@ -6,9 +6,14 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.test import APIClient
 
+from accounts.api.base import RegistryViewSet
+from accounts.models import User
 from tests.api.asking import is_problem
 from tests.api.world import World
 
@@ -37,6 +42,8 @@ READS: dict[str, tuple[set[str], int]] = {
     "market-book": (PUBLIC, 0),
     "trade-list": (PUBLIC, 0),
     "letter-list": (PUBLIC, 0),
+    "allocation-list": (PUBLIC, 0),
+    "allocation-detail": (PUBLIC, 0),
     "account-list": (EVERYBODY_WITH_TOKEN, 401),
     "account-detail": (OWN, 404),
     "holding-list": (EVERYBODY_WITH_TOKEN, 401),
@@ -46,6 +53,10 @@ READS: dict[str, tuple[set[str], int]] = {
     "approval-detail": (OWN, 404),
     "report-list": (EVERYBODY_WITH_TOKEN, 401),
     "report-detail": (OWN | {"verifier"}, 404),
+    "allocation-lines": (EVERYBODY_WITH_TOKEN, 401),
+    "allocation-inputs": (OVERSIGHT, 403),
+    "settlement-list": (EVERYBODY_WITH_TOKEN, 401),
+    "report-evidence": (set(), 404),  # this report has none; see test_acting
     "report-lines": (OWN | {"verifier"}, 404),
     "obligation-list": (EVERYBODY_WITH_TOKEN, 401),
     "surrender-list": (EVERYBODY_WITH_TOKEN, 401),
@@ -68,6 +79,8 @@ ACTS: dict[tuple[str, str], tuple[set[str], int, int]] = {
 
 NOT_AN_OPERATOR = {"verifier", "desk officer", "senior officer", "market monitor"}
 """Refused before their role is asked: their organisation is no operator."""
+
+OVERSIGHT_ONLY = {"audit-event-list", "allocation-inputs"}
 
 OWN_TOKENS = {"token-list": {"post"}, "token-detail": {"delete"}}
 """Making and revoking one's own tokens has its own tests and its own rules."""
@@ -179,11 +192,37 @@ def test_methods_that_an_address_does_not_have(world: World) -> None:
             for method in set(METHODS) - offered:
                 answers[name, who, method] = ask(world.callers[who], method, address(world, name), {})
 
-    expected = {asked: 403 if asked[:2] == ("audit-event-list", "acme trader") else 405 for asked in answers}
+    expected = {asked: 403 if asked[0] in OVERSIGHT_ONLY and asked[1] == "acme trader" else 405 for asked in answers}
     assert {asked: answer.status_code for asked, answer in answers.items()} == expected
     for (_, _, method), answer in answers.items():
         if method != "head":
             is_problem(answer)
+
+
+def test_view_that_names_nobody_refuses_everybody(world: World) -> None:
+    class Bare(RegistryViewSet[User]):
+        def list(self, request: Request) -> Response:
+            return Response("secret")
+
+    view = Bare.as_view({"get": "list"})
+
+    def status(client: APIClient) -> int:
+        request = RequestFactory().get("/")
+        request.META.update(client.defaults)
+        return int(view(request).status_code)
+
+    statuses = {who: status(client) for who, client in world.callers.items()}
+
+    assert statuses == {who: 401 if who == "anyone" else 403 for who in world.callers}
+
+
+def test_log_in_of_a_browser_opens_nothing_here(world: World) -> None:
+    browser = Client()
+    browser.force_login(world.acme.trader)
+
+    is_problem(browser.get(reverse("me")))
+    assert browser.get(reverse("me")).status_code == 401
+    assert browser.post(reverse("order-list"), {}, "application/json").status_code == 401
 
 
 @pytest.mark.parametrize("name", ["order-list", "transfer-list", "surrender-list", "report-list", "order-batch"])

@@ -423,6 +423,21 @@ def test_codecarbon_file_becomes_a_report_with_its_evidence(emitter: tuple[APICl
     assert bytes(EvidenceFile.objects.get().content) == content.encode()
 
 
+def test_evidence_is_given_back_as_it_came_to_those_who_may_see_the_report(
+    emitter: tuple[APIClient, str], acme_reads: APIClient, auditor_reads: APIClient
+) -> None:
+    client, url = emitter
+    content = f"{HEADER}\n{codecarbon_row()}\n"
+    evidence = reverse("report-evidence", args=[send_file(client, url, content).json()["id"]])
+
+    for reader in (client, auditor_reads):
+        answer = reader.get(evidence)
+        assert answer.content == content.encode()
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="june.csv"'
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+    refused(acme_reads.get(evidence), 404, "not_found")
+
+
 def test_codecarbon_file_with_errors_is_refused_with_all_of_them(emitter: tuple[APIClient, str]) -> None:
     client, url = emitter
 

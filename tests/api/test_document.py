@@ -98,6 +98,8 @@ def test_public_operations_need_no_token(document: dict[str, Any]) -> None:
             "markets/{code}/book",
             "trades",
             "compliance",
+            "allocations",
+            "allocations/{id}",
         )
     }
 

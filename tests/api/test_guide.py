@@ -9,6 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from exchange.models import Market
+from registry.models import AllocationRun
 from tests.api.test_acting import HEADER, codecarbon_row
 from tests.api.world import Caller, place
 from tests.cast import Clock, Party, Regulator, capped, co2e_scheme, operator, period_of
@@ -62,7 +63,7 @@ def curl(words: list[str], files: dict[str, str]) -> Any:
 
 @pytest.fixture
 def values(
-    caller: Caller, regulator: Regulator, acme: Party, borealis: Party, market: Market, clock: Clock
+    caller: Caller, regulator: Regulator, acme: Party, borealis: Party, auditor: Party, market: Market, clock: Clock
 ) -> dict[str, str]:
     """What a reader would have set: a log-in, tokens, account numbers, an order."""
     acme.trader.set_password(PASSWORD)
@@ -71,8 +72,8 @@ def values(
     ember = operator(regulator, scheme, "Ember", "firm", "small")
     capped(regulator, period_of(regulator, scheme))
 
-    def token(party: Party, role: str) -> str:
-        client = caller(getattr(party, role), party.organisation, "write")
+    def token(party: Party, role: str, scope: str = "write") -> str:
+        client = caller(getattr(party, role), party.organisation, scope)
         return str(client.defaults["HTTP_AUTHORIZATION"]).removeprefix("Bearer ")
 
     old = token(acme, "trader")
@@ -84,6 +85,8 @@ def values(
         "OLD_TOKEN_ID": old[:15],
         "INITIATOR_TOKEN": token(acme, "initiator"),
         "EMITTER_TOKEN": token(ember, "initiator"),
+        "AUDITOR_TOKEN": token(auditor, "auditor", "read"),
+        "ALLOCATION": str(AllocationRun.objects.get().pk),
         "ACCOUNT": acme.account.number,
         "TO_ACCOUNT": borealis.account.number,
         "ORDER": str(place(acme, market, "sell", 1, at=505).public_id),

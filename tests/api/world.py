@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 
 from accounts.models import Approval
 from exchange.models import Market, Order, Trade
-from exchange.services import matching, orders
-from registry.models import ComplianceRecord, Period, Report, Sanction, Surrender
+from exchange.services import matching, orders, settlement
+from registry.models import AllocationRun, ComplianceRecord, Period, Report, Sanction, Surrender
 from registry.services import reports, surrenders, transfers, verification
 from registry.services.reports import LineInput
 from tests.cast import LARGE_TRANSFER, OPENING, PERMIT_FLOP, REPORTING, Clock, Party, Regulator
@@ -29,6 +29,7 @@ class World:
     market: Market
     order: Order
     trade: Trade
+    allocation: AllocationRun
     report: Report
     surrender: Surrender
     approval: Approval
@@ -41,6 +42,10 @@ class World:
             "account-detail": {"number": self.acme.account.number},
             "approval-detail": {"pk": self.approval.pk},
             "report-detail": {"pk": self.report.pk},
+            "allocation-detail": {"pk": self.allocation.pk},
+            "allocation-lines": {"pk": self.allocation.pk},
+            "allocation-inputs": {"pk": self.allocation.pk},
+            "report-evidence": {"pk": self.report.pk},
             "report-lines": {"pk": self.report.pk},
             "market-detail": {"code": self.market.code},
             "market-book": {"code": self.market.code},
@@ -80,6 +85,7 @@ def build_world(
     order = place(acme, market, "sell", 10, at=500)
     place(borealis, market, "buy", 4, at=500)
     matching.drain(market.pk)
+    settlement.settle_market(actor=regulator.desk, market=market, now=OPENING)
     outcome = transfers.transfer(
         actor=acme.initiator,
         organisation=acme.organisation,
@@ -131,6 +137,7 @@ def build_world(
         market=market,
         order=order,
         trade=Trade.objects.get(),
+        allocation=AllocationRun.objects.get(),
         report=report,
         surrender=surrender,
         approval=outcome.approval,
