@@ -37,7 +37,7 @@ def frame(request: HttpRequest) -> dict[str, object]:
     acting = acting_in(request)
     return {
         "acting": acting,
-        "nav": _navigation(request, (*PAGES[acting.kind], "transparency")),
+        "nav": _navigation(request, PAGES[acting.kind]),
         "organisation": acting.organisation.name if acting.organisation else "",
         "organisation_choices": [
             (choice.name, str(choice.pk), choice == acting.organisation) for choice in acting.choices

@@ -56,7 +56,7 @@ def of_firm(acting: Acting, now: datetime) -> dict[str, object]:
     )
     markets = {summary.market.period_id: summary for summary in market_summaries()}
     return {
-        "cards": [_card(by_scheme[period.scheme_id], period, markets.get(period.pk)) for period in periods],
+        "cards": [_card(by_scheme[period.scheme_id], period, markets.get(period.pk), now) for period in periods],
         "deadlines": _deadlines(periods, now),
         "approvals": _waiting(acting),
         "may_initiate": acting.has("initiator", "approver"),
@@ -113,17 +113,17 @@ def _deadlines(periods: Iterable[Period], now: datetime) -> list[Deadline]:
     return sorted(coming, key=lambda deadline: deadline.at)[:6]
 
 
-def _card(operator: Operator, period: Period, market: MarketSummary | None) -> SchemeCard:
+def _card(operator: Operator, period: Period, market: MarketSummary | None, now: datetime) -> SchemeCard:
     return SchemeCard(
         period=period,
         position=position_against_obligation(operator, period),
         market=market,
-        chart=_position_chart(operator, period),
+        chart=_position_chart(operator, period, now),
         report=Report.objects.filter(operator=operator, period=period).order_by("-version").first(),
     )
 
 
-def _position_chart(operator: Operator, period: Period) -> Chart:
+def _position_chart(operator: Operator, period: Period, now: datetime) -> Chart:
     """Draw the permits of the period that the account held over time, against what was owed."""
     entries = ledger.holdings([operator.account_id]).filter(asset=period.permit_id).first()
     moves: list[tuple[datetime, int | None, int | None]] = []
@@ -140,6 +140,8 @@ def _position_chart(operator: Operator, period: Period) -> Chart:
         held_now = held if held is not None else held_now
         owed_now = due if due is not None else owed_now
         rows[at] = [held_now, owed_now]
+    if rows:
+        rows[max(now, *rows)] = [held_now, owed_now]  # the line goes on until today
     return Chart(
         key=f"position-{period.code}",
         title="Permits held against obligation",

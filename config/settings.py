@@ -154,6 +154,8 @@ else:
         "unacked_restore_throttle": 1,
         "socket_connect_timeout": 2,
     }
+# whoever rings the bell gives up at once when nobody can hear it: the sweep finds the work, and an order must not wait
+CELERY_BROKER_TRANSPORT_OPTIONS |= {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BEAT_SCHEDULE = {
     "sweep-markets": {"task": "exchange.sweep_markets", "schedule": schedule(timedelta(seconds=5))},
@@ -223,6 +225,7 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # joining the browsers' preload list is the operator's own decision
 if PRODUCTION:
     SECURE_SSL_REDIRECT = True
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
@@ -236,7 +239,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None  # elsewhere each file is served from where it lies
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # evidence lives in the database, hashed
     "staticfiles": {

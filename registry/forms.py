@@ -172,7 +172,7 @@ class LineForm(forms.Form):
     """One activity as a person types it."""
 
     label = forms.CharField(label="Run or service", max_length=200)
-    activity = forms.ChoiceField(label="Activity", choices=ReportLine.Activity.choices)
+    activity = forms.ChoiceField(label="Activity", choices=ReportLine.Activity.choices, initial="training")
     flop = WholeFlopField(label="FLOP", required=False)
     energy_kwh = ExactField(label="Energy, kWh", required=False)
     country = forms.RegexField(
@@ -195,7 +195,7 @@ class LineForm(forms.Form):
 
 
 LineForms: "type[forms.BaseFormSet[LineForm]]" = forms.formset_factory(
-    LineForm, extra=0, min_num=1, validate_min=True, max_num=200, validate_max=True
+    LineForm, extra=3, min_num=1, validate_min=True, max_num=200, validate_max=True
 )
 """The lines of a typed report; rows left empty do not count."""
 

@@ -19,13 +19,22 @@ DASH = "\N{EN DASH}"
 # The tone of status words, of orders, reports, approvals, accounts, markets and compliance alike.
 # What has simply ended (canceled, expired, closed, superseded ...) stays neutral.
 TONES = {
-    "positive": "active open continuous executed approved verified filled captured paid positive a",
+    "positive": "active open continuous executed approved verified filled captured paid completed met positive a",
     "caution": "proposed waiting submitted partially_filled pending_new halted suspended closing determined due "
-    "positive_with_comments c",
-    "negative": "rejected failed frozen returned negative b",
-    "notice": "new draft call",
+    "pending overdue late positive_with_comments c",
+    "negative": "rejected failed frozen returned breached negative b",
+    "notice": "new draft call running",
 }
 TONE_OF = {word: tone for tone, words in TONES.items() for word in words.split()}
+
+METHODS = {
+    "AI_ALLOWANCE": "AI allowance",
+    "PRODUCT_BENCHMARK": "Product benchmark",
+    "GRANDFATHERING": "Grandfathering",
+    "SET_ASIDE": "Academic set-aside",
+    "COMBINED": "Several methods",
+}
+"""What the methods of an allocation line are called."""
 
 
 @register.filter
@@ -94,6 +103,18 @@ def difference(claimed: Decimal | None, recomputed: Decimal | None) -> str:
 def percent(share: float) -> str:
     """Write a share of one as per cent with one decimal."""
     return f"{share * 100:.1f}\N{NO-BREAK SPACE}%"
+
+
+@register.filter
+def hundredths(share: float) -> str:
+    """Write a share of one as a plain number from 0 to 100, for the length of a bar."""
+    return f"{share * 100:.2f}"
+
+
+@register.filter
+def method_name(method: str) -> str:
+    """Write an allocation method for people."""
+    return METHODS.get(method, worded(method.lower()))
 
 
 @register.filter

@@ -26,7 +26,7 @@ from common.idempotency import derive_key
 from exchange import selectors
 from exchange.engine.risk import cash_required, permits_required
 from exchange.forms import TicketForm
-from exchange.models import Command, Market, Order, Position
+from exchange.models import ORDER, Command, Market, Order, Position
 from exchange.permissions import may_see_position, may_trade
 from exchange.sentences import sentence
 from exchange.services import orders
@@ -35,7 +35,7 @@ from registry.models import Operator
 
 LEVELS = 12
 TRADES = 30
-OWN_ORDERS = 30
+FINISHED_ORDERS = 15
 SERIES = 500
 
 
@@ -117,8 +117,8 @@ def _live(found: Market) -> dict[str, object]:
         "market": found,
         "bids": [(level, level.lots * found.lot, _tenths(level.lots, deepest)) for level in book.bids],
         "asks": [(level, level.lots * found.lot, _tenths(level.lots, deepest)) for level in book.asks],
-        "best_bid": book.bids[0] if book.bids else None,
-        "best_ask": book.asks[0] if book.asks else None,
+        "best_bid_minor": book.bids[0].price_minor if book.bids else None,
+        "best_ask_minor": book.asks[0].price_minor if book.asks else None,
         "spread_minor": book.asks[0].price_minor - book.bids[0].price_minor if book.bids and book.asks else None,
         "last_minor": None if found.last_price is None else found.price_minor(found.last_price),
         "trades": [
@@ -142,7 +142,7 @@ def _tenths(lots: int, deepest: int) -> int:
 def _own(found: Market, acting: Acting) -> dict[str, object]:
     organisation = acting.organisation
     shown = organisation is not None and acting.trades and may_see_position(acting.user, organisation)
-    rows = selectors.own_orders(organisation, found, OWN_ORDERS) if organisation is not None and shown else []
+    rows = _open_first(organisation, found) if organisation is not None and shown else []
     return {
         "market": found,
         "own_orders": [
@@ -160,6 +160,12 @@ def _own(found: Market, acting: Acting) -> dict[str, object]:
         "may_trade": organisation is not None and may_trade(acting.user, organisation),
         "own_tag": _own_tag(found, organisation),
     }
+
+
+def _open_first(organisation: Organisation, found: Market) -> list[Order]:
+    """Return every order that may still trade, however old, and after them the latest that are finished."""
+    mine = Order.objects.filter(organisation=organisation, market=found).order_by("-pk")
+    return [*mine.exclude(status__in=ORDER.final), *mine.filter(status__in=ORDER.final)[:FINISHED_ORDERS]]
 
 
 @dataclass(frozen=True)

@@ -113,11 +113,12 @@ def _operator_page(request: HttpRequest, acting: Acting, period: Period, form: S
         )
     form.fields["permits"].queryset = selectors.usable_permits(operator, period)  # type: ignore[attr-defined]
     now = clock.now()
+    is_running = standing.status == "C" and now < period.report_due
     context = {
         "period": period,
         "operator": operator,
         "standing": standing,
-        "letter": LETTERS[standing.status],
+        "letter": RUNNING if is_running else LETTERS[standing.status],
         "is_provisional": now < period.surrender_due,
         "is_late": now >= period.surrender_due,
         "available": available,
@@ -155,3 +156,6 @@ LETTERS = {
     "NOT_APPLICABLE": "No year has closed yet in which the operator owes anything.",
 }
 """What each status letter means, in a sentence for people."""
+
+RUNNING = "The period is running. What you owe for it follows from your verified report, which is not due yet."
+"""What stands there before a report is due: its absence is no fault yet."""

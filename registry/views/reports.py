@@ -4,6 +4,7 @@ import uuid
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.forms import BaseFormSet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,12 +18,11 @@ from common.forms import refusals_shown_in
 from registry import selectors
 from registry.forms import FileReportForm, LineForm, LineForms, ReportForm, ReturnForm, VerificationForm
 from registry.importers.table import RowError
-from registry.models import Operator, Period, Report
+from registry.models import Operator, Period, Report, Scheme
 from registry.services import reports, verification
 
 PER_PAGE = 50
 LINES_PER_PAGE = 100
-EMPTY_ROWS = 4
 SHOWN_ERRORS = 200
 
 
@@ -54,7 +54,8 @@ def new_report(request: HttpRequest) -> HttpResponse:
 def file_report(request: HttpRequest) -> HttpResponse:
     """File what CodeCarbon measured; a file with any error comes back with all of them and nothing is stored."""
     acting = acting_in(request)
-    form = FileReportForm(request.POST, request.FILES, periods=selectors.reportable_periods(acting.for_organisation()))
+    periods = _measured(selectors.reportable_periods(acting.for_organisation()))
+    form = FileReportForm(request.POST, request.FILES, periods=periods)
     errors: tuple[RowError, ...] = ()
     if form.is_valid():
         name, content = form.cleaned_data["file"]
@@ -111,9 +112,9 @@ def _filed(request: HttpRequest, report: Report) -> HttpResponse:
 
 
 def _with_more_rows(lines: "BaseFormSet[LineForm]") -> "BaseFormSet[LineForm]":
-    """Return the typed rows with empty ones added, without judging what is typed so far."""
-    typed = [{name: form[name].value() for name in form.fields} for form in lines]
-    return LineForms(prefix="line", initial=[*typed, *({} for _ in range(EMPTY_ROWS))])
+    """Return the rows that have something in them with empty ones after them, without judging what is typed so far."""
+    typed = [{name: form[name].value() for name in form.fields} for form in lines if form.has_changed()]
+    return LineForms(prefix="line", initial=typed)
 
 
 def _new_report_page(
@@ -131,14 +132,20 @@ def _new_report_page(
     )
     context = {
         "periods": periods,
-        "file_form": file_form or FileReportForm(periods=periods),
+        "measured_periods": _measured(periods),
+        "file_form": file_form or FileReportForm(periods=_measured(periods)),
         "typed_form": typed_form or ReportForm(periods=periods, prefix="typed"),
-        "lines": lines or LineForms(prefix="line", initial=[{} for _ in range(EMPTY_ROWS)]),
+        "lines": lines or LineForms(prefix="line"),
         "errors": errors[:SHOWN_ERRORS],
         "error_count": len(errors),
         "may_report": acting.trades and acting.has("initiator", "approver"),
     }
     return render(request, "registry/report_new.html", context, status=422 if is_refused else 200)
+
+
+def _measured(periods: "QuerySet[Period]") -> "QuerySet[Period]":
+    """Keep the periods of schemes that count emissions: CodeCarbon measures energy, not FLOP."""
+    return periods.filter(scheme__metric=Scheme.Metric.CO2E)
 
 
 def _own_operator(acting: Acting, period: Period) -> Operator:

@@ -1,10 +1,11 @@
 """Every page, asked for by every role: who reads it, who is turned away, and for whom it does not exist."""
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from tests.pages.world import World
 
@@ -32,7 +33,7 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         "market prices": (reverse("market-prices", args=[world.market.code]), {}),
         "holdings": (reverse("holdings"), {}),
         "statement": (
-            reverse("statement", args=[world.account.number, world.period.permit.code]),
+            reverse("account-statement", args=[world.account.number, world.period.permit.code]),
             {404: everybody - ACME - OVERSEERS},
         ),
         "statement csv": (
@@ -44,8 +45,8 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         "new report": (reverse("report-new"), {}),
         "report": (reverse("report", args=[world.verified.pk]), {404: {"borealis viewer"}}),
         "measured report": (reverse("report", args=[world.measured.pk]), {404: {"borealis viewer"}}),
-        "evidence": (reverse("report-evidence", args=[world.measured.pk]), {404: {"borealis viewer"}}),
-        "typed evidence": (reverse("report-evidence", args=[world.verified.pk]), {404: everybody}),
+        "evidence": (reverse("evidence", args=[world.measured.pk]), {404: {"borealis viewer"}}),
+        "typed evidence": (reverse("evidence", args=[world.verified.pk]), {404: everybody}),
         "compliance": (reverse("compliance"), {403: {"verifier"}}),
         "compliance of a period": (reverse("compliance-period", args=[code]), {403: {"verifier"}}),
         "compliance of the pilot": (
@@ -60,7 +61,7 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         "desk draft": (reverse("desk-period", args=[world.draft.code]), {403: everybody - OVERSEERS}),
         "new allocation": (reverse("allocation-new", args=[code]), {403: everybody - OVERSEERS}),
         "allocation run": (reverse("allocation-run", args=[world.run.pk]), {403: everybody - OVERSEERS}),
-        "allocation inputs": (reverse("allocation-inputs", args=[world.run.pk]), {403: everybody - OVERSEERS}),
+        "allocation inputs": (reverse("run-inputs", args=[world.run.pk]), {403: everybody - OVERSEERS}),
         "estimate": (
             reverse("estimate", args=[code, world.cobalt.operator.pk]),  # type: ignore[union-attr]
             {403: everybody - OVERSEERS},
@@ -126,3 +127,18 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
     }  # fmt: skip
 
     assert set(answers.values()) == {404}, answers
+
+
+def test_no_two_addresses_share_a_name() -> None:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+
+    def gather(patterns: list[URLPattern | URLResolver], before: str) -> None:
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern):
+                found[pattern.name or before].add(before + str(pattern.pattern))
+            elif pattern.namespace is None:
+                gather(pattern.url_patterns, before + str(pattern.pattern))
+
+    gather(get_resolver().url_patterns, "")
+
+    assert {name: places for name, places in found.items() if len(places) > 1 and not name.endswith("/")} == {}
