@@ -1,4 +1,4 @@
-"""Orders per second: accepted one by one and in bulk, drained in this process and by a real worker, beside bare SQL.
+"""Orders per second: accepted one by one, in bulk and over HTTP, drained here and by a real worker, beside bare SQL.
 
     python benchmarks/orders.py [--orders 20000]
 
@@ -9,21 +9,28 @@ statement; for draining, the UPDATE of the orders and commands and the INSERT of
 """
 
 import argparse
+import http.client
+import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 from uuid import uuid4
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("HEADROOM_LOG_LEVEL", "WARNING")
+os.environ["HEADROOM_QUEUE"] = f"benchmark-{uuid4()}"  # nobody else's worker
 
 import django  # noqa: E402
 
@@ -32,6 +39,9 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
+from accounts.models import User  # noqa: E402
+from accounts.services import organisations, tokens  # noqa: E402
+from common import clock  # noqa: E402
 from exchange.models import Command, Market, Order, Trade  # noqa: E402
 from exchange.services import markets, matching, orders, settlement, waking  # noqa: E402
 from exchange.services.orders import OrderInput  # noqa: E402
@@ -80,9 +90,9 @@ def set_stage() -> Stage:
 
 def _regulator() -> cast.Regulator:
     senior, desk, monitor = cast.person("Senior"), cast.person("Desk"), cast.person("Monitor")
-    office = cast.organisations.establish_regulator(name="Office", officer=senior, now=OPENING)
+    office = organisations.establish_regulator(name="Office", officer=senior, now=OPENING)
     for user, role in ((desk, "desk_officer"), (monitor, "market_monitor")):
-        cast.organisations.grant_role(actor=senior, user=user, organisation=office, role=role, now=OPENING)
+        organisations.grant_role(actor=senior, user=user, organisation=office, role=role, now=OPENING)
     return cast.Regulator(office, desk=desk, senior=senior, monitor=monitor)
 
 
@@ -147,28 +157,90 @@ def drain_here(stage: Stage) -> tuple[float, float]:
 
 
 @contextmanager
-def worker() -> Iterator[subprocess.Popen[bytes]]:
-    """Run a real Celery worker on this database until the block ends."""
+def process(*arguments: str) -> Iterator[None]:
+    """Run a Python module on this database until the block ends."""
     database = connection.settings_dict
     environment = os.environ | {
         "DATABASE_URL": f"postgresql://{database['USER']}@/{database['NAME']}"
         f"?host={database['HOST']}&port={database['PORT'] or 5432}",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-c", "1", "-l", "error"],
+    running = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
         cwd=ROOT,
         env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
-        yield process
+        yield
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        running.terminate()
+        try:
+            running.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            running.kill()
+
+
+def accept_over_http(stage: Stage, count: int) -> float:
+    """Place orders one by one with POST /api/v1/orders/, four clients at a time; return how many a second."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    secrets = [
+        tokens.issue_token(
+            actor=party.trader,
+            organisation=party.organisation,
+            name="benchmark",
+            scope="write",
+            life=timedelta(days=1),
+            now=clock.now(),
+        )[1]
+        for party in stage.parties
+    ]
+    listed = list(stream(count, 5))
+
+    def client(number: int) -> None:
+        line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        for place in range(number, count, 4):
+            order = listed[place]
+            body = {"market": stage.market.code, "side": order.side, "price": str(order.price), "quantity": "1"}
+            line.request(
+                "POST",
+                "/api/v1/orders/",
+                json.dumps(body),
+                {
+                    "Authorization": f"Bearer {secrets[place % FIRMS]}",
+                    "Content-Type": "application/json",
+                    "Idempotency-Key": str(order.key),
+                },
+            )
+            answer = line.getresponse()
+            assert answer.status == 201, answer.read()
+            answer.read()
+
+    with process("gunicorn", "config.wsgi", "-w", "2", "-k", "gthread", "--threads", "4", "-b", f"127.0.0.1:{port}"):
+        _wait_for_port(port)
+        with ThreadPoolExecutor(4) as clients:
+            began = time.perf_counter()
+            list(clients.map(client, range(4)))
+            return count / (time.perf_counter() - began)
+
+
+def _wait_for_port(port: int) -> None:
+    give_up = time.perf_counter() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.perf_counter() < give_up, "the web server did not start"
+            time.sleep(0.05)
+        else:
+            return
 
 
 def drain_by_worker(stage: Stage, count: int) -> float:
     """Place in bulk while a real worker drains; return orders a second from the first placed to the last drained."""
-    with worker():
+    with process("celery", "-A", "config.celery", "worker", "-c", "1", "-l", "error"):
         accept_in_bulk(stage, 1, seed=3)
         _wait_until_done(stage)
         began = time.perf_counter()
@@ -267,7 +339,6 @@ def main() -> None:
 
 def measure(stage: Stage, count: int) -> None:
     """Run everything once and print it."""
-    rows: list[tuple[str, float, float | None]] = []
     accept_in_bulk(stage, FIRMS * BULK // 10, seed=9)  # positions opened, plans warm
     matching.drain(stage.market.pk)
     patterns = list(Order.objects.order_by("pk").values_list("pk", flat=True)[:BULK])
@@ -276,6 +347,7 @@ def measure(stage: Stage, count: int) -> None:
         singly = accept_singly(stage, count // 10)
         bulk = accept_in_bulk(stage, count)
     commands, trades = drain_here(stage)
+    over_http = accept_over_http(stage, count // 20)
     together = drain_by_worker(stage, count)
     began = time.perf_counter()
     batch = settlement.settle_market(actor=_officer(), market=stage.market, now=OPENING)
@@ -284,8 +356,9 @@ def measure(stage: Stage, count: int) -> None:
     bare_singly = bare_accept_singly(patterns, count // 10)
     bare_bulk = bare_accept_in_bulk(patterns, count)
     bare_drained = bare_drain(stage, trades / commands)
-    rows = [
+    rows: list[tuple[str, float, float | None]] = [
         ("accepted one by one, orders/s", singly, bare_singly),
+        ("accepted over HTTP, 2 web workers, orders/s", over_http, bare_singly),
         (f"accepted in bulk of {BULK:,}, orders/s", bulk, bare_bulk),
         ("drained in one process, commands/s", commands, bare_drained),
         ("  of which trades/s", trades, None),
@@ -298,19 +371,15 @@ def measure(stage: Stage, count: int) -> None:
         print(f"{name:50}{measured:>12,.0f}{beside}")
 
 
-def _officer() -> "cast.User":
-    return cast.User.objects.get(name="Desk")
+def _officer() -> User:
+    return User.objects.get(name="Desk")
 
 
 @contextmanager
 def _no_bell() -> Iterator[None]:
     """Keep the broker out of what is measured of the database."""
-    ring: Callable[[Market], None] = waking.wake
-    waking.wake = lambda market: None
-    try:
+    with mock.patch.object(waking, "wake"):
         yield
-    finally:
-        waking.wake = ring
 
 
 if __name__ == "__main__":
