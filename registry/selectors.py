@@ -246,12 +246,6 @@ def allocation_lines(run: AllocationRun) -> QuerySet[AllocationLine]:
     )
 
 
-def reports_in_scope(scope: Scope) -> QuerySet[Report]:
-    """Reports of the organisations in scope, latest received first."""
-    reports = Report.objects.select_related("operator__organisation", "operator__scheme", "period__scheme", "evidence")
-    return scope.filter(reports, "operator__organisation").order_by("-received_at", "id")
-
-
 def reports_visible(scope: Scope, *, to_a_verifier: bool) -> QuerySet[Report]:
     """Reports that somebody may open: those in scope, and to a verifier those that operators filed for checking."""
     reports = Report.objects.select_related("operator__organisation", "operator__scheme", "period__scheme")
