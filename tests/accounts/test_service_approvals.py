@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -89,10 +89,11 @@ def test_nobody_approves_or_rejects_their_own_proposal(
         actor=regulator["senior"], user=acme["initiator"], organisation=acme.organisation, role="approver", now=now
     )
 
-    for decide in (
+    decisions: list[Callable[[], Approval]] = [
         lambda: approvals.approve(actor=acme["initiator"], approval_id=proposal.pk, now=now),
         lambda: approvals.reject(actor=acme["initiator"], approval_id=proposal.pk, reason="No.", now=now),
-    ):
+    ]
+    for decide in decisions:
         with pytest.raises(Refused) as refused:
             decide()
         assert refused.value.code == "second_person_needed"
@@ -310,3 +311,56 @@ def test_two_approvals_at_once_have_one_effect(
 
     assert sorted(outcomes) == ["approval_not_executed_to_approved"] * 7 + ["executed"]
     assert kettle.boiled == 1
+
+
+def test_a_key_sent_again_is_the_same_proposal(kettle: Kettle, acme: Office, now: datetime) -> None:
+    key = uuid.uuid4()
+
+    def propose(litres: int) -> Approval:
+        return approvals.propose(
+            actor=acme["initiator"],
+            act="test.boil",
+            organisation=acme.organisation,
+            summary="Boil",
+            parameters={"litres": litres},
+            key=key,
+            now=now,
+        )
+
+    assert propose(1) == propose(1)
+    with pytest.raises(Refused) as refused:
+        propose(2)
+    assert refused.value.code == "key_reused"
+    assert Approval.objects.count() == 1
+
+
+@pytest.mark.parametrize("ending", ["reject", "cancel", "fail"])
+def test_what_a_proposal_set_aside_is_given_back_when_it_is_not_done(
+    kettle: Kettle, acme: Office, now: datetime, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cups: list[str] = []
+
+    def execute(approval: Approval, now: datetime) -> Mapping[str, Any]:
+        raise Refused("kettle_locked", "The kettle is locked.")
+
+    act = approvals.Act(
+        name="test.boil_with_cups",
+        may_propose=is_initiator,
+        may_approve=is_approver,
+        check=kettle.check,
+        execute=execute,
+        reserve=lambda approval, now: cups.append("taken"),
+        give_back=lambda approval, now: cups.append("given back"),
+    )
+    monkeypatch.setattr(approvals, "_acts", {**approvals._acts, act.name: act})
+    proposal = approvals.propose(
+        actor=acme["initiator"], act=act.name, organisation=acme.organisation, summary="Boil", parameters={}, now=now
+    )
+    assert cups == ["taken"]
+
+    if ending == "fail":
+        approvals.approve(actor=acme["approver"], approval_id=proposal.pk, now=now)
+    else:
+        getattr(approvals, ending)(actor=acme["approver"], approval_id=proposal.pk, reason="No.", now=now)
+
+    assert cups == ["taken", "given back"]
