@@ -7,18 +7,21 @@ request may see of them is decided here and nowhere else, so that a row of anoth
 import re
 import uuid
 from collections.abc import Container, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import cached_property
 from django.views.decorators.http import conditional_page
 from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
 from django_filters.utils import translate_validation
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -105,6 +108,42 @@ def idempotency_key(request: Request, route: str) -> uuid.UUID:
             "idempotency_key_invalid", "Send an Idempotency-Key of 1 to 200 visible ASCII characters, such as a UUID."
         )
     return derive_key("rest", organisation_of(request).pk, route, sent)
+
+
+class _InstantField(IsoDateTimeField):
+    def clean(self, value: object) -> datetime | None:
+        instant: datetime | None = super().clean(value)
+        if instant is not None and not _is_plausible(instant):
+            raise ValidationError(_IMPLAUSIBLE)
+        return instant
+
+
+class InstantFilter(filters.IsoDateTimeFilter):
+    """Narrows rows by an instant such as 2026-03-02T09:00:00Z."""
+
+    field_class = _InstantField
+
+
+class Instant(serializers.DateTimeField):
+    """An instant that an address needs as a parameter."""
+
+    def to_internal_value(self, value: object) -> datetime:
+        """Read it; refuse what no ledger can hold."""
+        try:
+            instant = super().to_internal_value(value)  # type: ignore[arg-type]
+        except OverflowError as error:
+            raise serializers.ValidationError(_IMPLAUSIBLE) from error
+        if not _is_plausible(instant):
+            raise serializers.ValidationError(_IMPLAUSIBLE)
+        return instant
+
+
+_IMPLAUSIBLE = "Give an instant of the years 1900 to 2999, such as 2026-03-02T09:00:00Z."
+
+
+def _is_plausible(instant: datetime) -> bool:
+    """Say whether an instant lies within what the database can hold in any zone."""
+    return 1900 <= instant.year <= 2999
 
 
 class Filters(filters.DjangoFilterBackend):
@@ -216,6 +255,6 @@ class OversightViewSet(RegistryViewSet[Row], Generic[Row]):
     permission_classes = (HasToken, TokenMayWrite, SeesEverything)
 
 
-def refused_field(name: str, code: str, sentence: str) -> ValidationError:
+def refused_field(name: str, code: str, sentence: str) -> serializers.ValidationError:
     """Return the error of one field, for checks that need the database."""
-    return ValidationError({name: [sentence]}, code=code)
+    return serializers.ValidationError({name: [sentence]}, code=code)

@@ -7,7 +7,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 
-from accounts.api.base import OversightViewSet, ScopedViewSet
+from accounts.api.base import InstantFilter, OversightViewSet, ScopedViewSet
 from accounts.api.tokens import OrganisationRef
 from accounts.models import APPROVAL, Approval, AuditEvent, User
 
@@ -59,8 +59,8 @@ class ApprovalFilters(filters.FilterSet):
     status = filters.ChoiceFilter(choices=APPROVAL.choices)
     act = filters.CharFilter()
     organisation = filters.UUIDFilter()
-    proposed_from = filters.IsoDateTimeFilter(field_name="proposed_at", lookup_expr="gte")
-    proposed_to = filters.IsoDateTimeFilter(field_name="proposed_at", lookup_expr="lt")
+    proposed_from = InstantFilter(field_name="proposed_at", lookup_expr="gte")
+    proposed_to = InstantFilter(field_name="proposed_at", lookup_expr="lt")
 
 
 @extend_schema_view(list=extend_schema(summary="List approvals"), retrieve=extend_schema(summary="Read an approval"))
@@ -99,8 +99,8 @@ class AuditEventFilters(filters.FilterSet):
     subject_type = filters.CharFilter()
     subject_id = filters.CharFilter()
     organisation = filters.UUIDFilter()
-    at_from = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
-    at_to = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+    at_from = InstantFilter(field_name="at", lookup_expr="gte")
+    at_to = InstantFilter(field_name="at", lookup_expr="lt")
 
 
 @extend_schema_view(list=extend_schema(summary="List audit events"))

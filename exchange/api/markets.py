@@ -10,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.base import PublicViewSet, read_parameters
+from accounts.api.base import InstantFilter, PublicViewSet, read_parameters
 from common.rest import Digits
 from exchange import selectors
 from exchange.models import PHASE, Market, Order, Trade
@@ -182,8 +182,8 @@ class TradeFilters(filters.FilterSet):
     """Narrow the list to one market, a time, or the trades of one's own orders."""
 
     market = filters.CharFilter(field_name="market__code")
-    at_from = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
-    at_to = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+    at_from = InstantFilter(field_name="at", lookup_expr="gte")
+    at_to = InstantFilter(field_name="at", lookup_expr="lt")
     own = filters.BooleanFilter(method="only_own", label="Only trades of orders in one's scope.")
 
     def only_own(self, rows: "QuerySet[Trade]", name: str, value: bool) -> "QuerySet[Trade]":

@@ -14,6 +14,7 @@ from rest_framework.reverse import reverse
 
 from accounts.api.base import (
     IDEMPOTENCY_HEADER,
+    InstantFilter,
     ScopedViewSet,
     idempotency_key,
     organisation_of,
@@ -114,8 +115,8 @@ class OrderFilters(filters.FilterSet):
     organisation = filters.UUIDFilter()
     side = filters.ChoiceFilter(choices=Order.Side.choices)
     status = filters.MultipleChoiceFilter(choices=ORDER.choices)
-    entered_from = filters.IsoDateTimeFilter(field_name="entered_at", lookup_expr="gte")
-    entered_to = filters.IsoDateTimeFilter(field_name="entered_at", lookup_expr="lt")
+    entered_from = InstantFilter(field_name="entered_at", lookup_expr="gte")
+    entered_to = InstantFilter(field_name="entered_at", lookup_expr="lt")
 
 
 @extend_schema_view(list=extend_schema(summary="List orders"), retrieve=extend_schema(summary="Read an order"))

@@ -12,6 +12,7 @@ from rest_framework.utils.urls import replace_query_param
 
 from accounts.api.base import (
     IDEMPOTENCY_HEADER,
+    Instant,
     ScopedViewSet,
     idempotency_key,
     organisation_of,
@@ -35,8 +36,8 @@ class EntryParameters(serializers.Serializer[object]):
 
     account = serializers.CharField(max_length=30, help_text="Number of the account.")
     asset = serializers.CharField(max_length=60, help_text="Code of the asset.")
-    at_from = serializers.DateTimeField(required=False, help_text="Booked at this instant or later.")
-    at_to = serializers.DateTimeField(required=False, help_text="Booked before this instant.")
+    at_from = Instant(required=False, help_text="Booked at this instant or later.")
+    at_to = Instant(required=False, help_text="Booked before this instant.")
     cursor = serializers.IntegerField(
         required=False, min_value=1, max_value=2**62, help_text="Follow the links `next` and `previous`."
     )
@@ -86,8 +87,8 @@ class StatementParameters(serializers.Serializer[object]):
 
     account = serializers.CharField(max_length=30, help_text="Number of the account.")
     asset = serializers.CharField(max_length=60, help_text="Code of the asset.")
-    at_from = serializers.DateTimeField(required=False, help_text="The beginning of the ledger unless told.")
-    at_to = serializers.DateTimeField(required=False, help_text="Not included; now unless told.")
+    at_from = Instant(required=False, help_text="The beginning of the ledger unless told.")
+    at_to = Instant(required=False, help_text="Not included; now unless told.")
 
 
 class StatementSerializer(serializers.Serializer[object]):
