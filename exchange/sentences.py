@@ -19,6 +19,13 @@ SENTENCES = {
     "insufficient_available": "You do not have enough available to cover this order. Lower it, or cancel another.",
     "account_frozen": "Your account is frozen. Ask the regulator.",
     "account_closed": "Your account is closed. Ask the regulator.",
+    "quantity_out_of_range": "Everything you have open would come to more than the ledger can hold.",
+    "crosses_own_order": "It would have met another order of your own in the call.",
+    "requested": "Cancelled as you asked.",
+    "ioc": "Nothing more could be traded at once.",
+    "self_trade": "The rest would have traded with another order of your own.",
+    "expired": "The compliance period was closed.",
+    "parked": "The market monitor discarded the order after a fault.",
 }
 
 

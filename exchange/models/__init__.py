@@ -2,7 +2,7 @@
 
 from exchange.models.closing import STEPS, ClosingStep, PeriodClosing
 from exchange.models.market import PHASE, Market
-from exchange.models.order import ORDER, REASONS, Command, Order
+from exchange.models.order import ORDER, Command, Order
 from exchange.models.position import Position
 from exchange.models.settlement import SettlementBatch, SettlementNet
 from exchange.models.trade import Trade
@@ -10,7 +10,6 @@ from exchange.models.trade import Trade
 __all__ = [
     "ORDER",
     "PHASE",
-    "REASONS",
     "STEPS",
     "ClosingStep",
     "Command",

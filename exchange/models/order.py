@@ -26,31 +26,6 @@ ORDER = Lifecycle(
 )
 """The FIX order statuses that limit orders pass through."""
 
-REASONS = {
-    "not_admitted": "The organisation is no operator in this market's scheme.",
-    "standing_suspended": "The organisation is suspended and may not trade.",
-    "standing_buy_only": "The organisation may only buy until it has made up its shortfall.",
-    "period_not_open": "The compliance period of this market is not open.",
-    "market_closed": "The market was closed.",
-    "market_halted": "The market was halted.",
-    "quantity_too_large": "The order was larger than the market accepts in one order.",
-    "price_too_high": "The price was higher than the market accepts.",
-    "value_too_large": "The value of the order was larger than the market accepts.",
-    "price_outside_collar": "The limit was too far from the last price.",
-    "insufficient_available": "The account did not have enough available to cover the order.",
-    "account_frozen": "The account was frozen.",
-    "account_closed": "The account was closed.",
-    "quantity_out_of_range": "Everything the account has open would come to more than the ledger can hold.",
-    "time_in_force_not_in_call": "A call does not trade at once, so it takes no immediate-or-cancel orders.",
-    "crosses_own_order": "The order would have traded with another order of the same account in the call.",
-    "requested": "Cancelled on request.",
-    "ioc": "Nothing more could be traded at once.",
-    "self_trade": "The rest would have traded with another order of the same account.",
-    "expired": "The compliance period was closed.",
-    "parked": "The market monitor discarded the order after a fault.",
-}
-"""What each code of a rejection or cancellation says to a person."""
-
 
 class Order(models.Model):
     """One order, a row before it is anything else: its funds are held and it is committed before any worker knows.
@@ -125,11 +100,6 @@ class Order(models.Model):
     def open(self) -> int:
         """Lots that may still trade."""
         return self.quantity - self.filled - self.canceled
-
-    @property
-    def reason_sentence(self) -> str:
-        """Why it was rejected or cancelled, for a person; empty if it was not."""
-        return REASONS.get(self.reason, self.reason)
 
 
 class Command(models.Model):

@@ -8,7 +8,8 @@ import pytest
 
 from accounts.services import organisations
 from common.errors import Forbidden, Refused, Unknown
-from exchange.models import REASONS, Command, Market, Order
+from exchange.models import Command, Market, Order
+from exchange.sentences import SENTENCES
 from exchange.services import closing, markets, orders
 from exchange.services.orders import OrderInput
 from registry.ledger.models import Balance, Hold
@@ -126,7 +127,7 @@ def test_an_order_that_the_rules_turn_down_is_a_rejected_row_with_its_reason(
     order = place(acme, side, lots, at=price, time_in_force=time_in_force)
 
     assert (order.status, order.reason) == ("rejected", reason)
-    assert reason in REASONS
+    assert reason in SENTENCES
     assert state(order) == ("rejected", 0, lots)
     assert not Command.objects.filter(order=order).exists()
     assert not Hold.objects.filter(purpose="orders", quantity__gt=0).exists()
