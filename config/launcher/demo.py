@@ -59,21 +59,33 @@ def _run(options: argparse.Namespace, servers: Servers, listener: socket.socket 
         if code:
             raise Problem(f"The story failed (code {code}). The lines above and {places.state_folder('log')} say why.")
         if listener:
+            _start_beat(crew)
             _serve(crew, listener, address)
     finally:
         crew.stop()
 
 
 def start_worker(crew: Crew) -> None:
-    """Start one Celery worker with its scheduler inside."""
-    schedule = places.state_folder() / "beat-schedule"
+    """Start one Celery worker."""
     crew.start(
         "worker",
         [
-            *(*PYTHON, "-m", "celery", "-A", "config.celery", "worker", "--beat", "--schedule", str(schedule)),
+            *(*PYTHON, "-m", "celery", "-A", "config.celery", "worker"),
             *("--concurrency", "1", "--loglevel", "INFO"),
         ],
         patience=20,
+    )
+
+
+def _start_beat(crew: Crew) -> None:
+    """Start the scheduler, once the story is told.
+
+    Not before: the story happens in the past, and a scheduler on the real clock found its deadlines long gone and closed
+    a period before anybody in the story had surrendered.
+    """
+    schedule = places.state_folder() / "beat-schedule"
+    crew.start(
+        "beat", [*PYTHON, "-m", "celery", "-A", "config.celery", "beat", "--schedule", str(schedule)], patience=20
     )
 
 
