@@ -80,12 +80,18 @@ def start_worker(crew: Crew) -> None:
 def _start_beat(crew: Crew) -> None:
     """Start the scheduler, once the story is told.
 
-    Not before: the story happens in the past, and a scheduler on the real clock found its deadlines long gone and closed
-    a period before anybody in the story had surrendered.
+    Not before: the story happens in the past, and a scheduler on the real clock found its deadlines long gone and
+    closed a period before anybody in the story had surrendered. Without a pid file: one that a killed scheduler left
+    behind would stop the next one.
     """
     schedule = places.state_folder() / "beat-schedule"
     crew.start(
-        "beat", [*PYTHON, "-m", "celery", "-A", "config.celery", "beat", "--schedule", str(schedule)], patience=20
+        "beat",
+        [
+            *(*PYTHON, "-m", "celery", "-A", "config.celery", "beat"),
+            *("--schedule", str(schedule), "--pidfile", "", "--loglevel", "INFO"),
+        ],
+        patience=20,
     )
 
 
