@@ -14,6 +14,9 @@ from django.http import QueryDict
 from common.errors import Forbidden, Refused, SeveralRefusals, Unknown
 from common.quantities import parse_decimal, parse_money, parse_whole
 
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+"""Days outside these years are typing mistakes, and the calendar ends near the last year it can count."""
+
 
 class _Typed(forms.Field):
     """A figure that a person types, read by common.quantities like everywhere else."""
@@ -78,9 +81,12 @@ class DayField(forms.DateField):
     def to_python(self, value: Any) -> date | None:
         """Say what a day looks like when something else was typed."""
         try:
-            return super().to_python(value)
+            day = super().to_python(value)
         except ValidationError as error:
             raise ValidationError("Enter a day such as 2027-01-31.", code="not_a_day") from error
+        if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise ValidationError(f"Enter a day from {FIRST_YEAR} to {LAST_YEAR}.", code="day_out_of_range")
+        return day
 
 
 class ActForm(forms.Form):

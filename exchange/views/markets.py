@@ -287,10 +287,13 @@ def _placed(request: HttpRequest, found: Market, acting: Acting, order: Order) -
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("market", found.code)
     fresh = TicketForm(market=found, initial={"side": order.side, "time_in_force": order.time_in_force})
+    fresh.fields["quantity"].widget.attrs["autofocus"] = True  # whoever works by the keyboard goes on from here
     context = (
         _ticket(found, acting, fresh) | _own(found, acting) | {"oob": True, "messages": messages.get_messages(request)}
     )
-    return render(request, "exchange/market.html#placed", context)
+    response = render(request, "exchange/market.html#placed", context)
+    response["HX-Reswap"] = "outerHTML"  # a morph would keep what was typed, and a second Enter would order it again
+    return response
 
 
 def _received(order: Order, found: Market) -> str:
