@@ -90,8 +90,13 @@ def launch(checkout_with_cluster: Path) -> Iterator[Launch]:
     def start(script: str) -> "subprocess.Popen[str]":
         preamble = "from pathlib import Path\nfrom config.launcher import places\n"
         preamble += f"places.STATE = Path({str(checkout_with_cluster)!r})"
+        # a shell that runs the tests in the background lets them ignore Ctrl-C, and children inherit that
+        listening = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         process = subprocess.Popen(
-            [sys.executable, "-c", f"{preamble}\n{script}"], cwd=places.CHECKOUT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", f"{listening}{preamble}\n{script}"],
+            cwd=places.CHECKOUT,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         assert process.stdout is not None
