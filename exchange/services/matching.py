@@ -13,6 +13,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.db import DataError, IntegrityError, InternalError, connection, transaction
+from django.db.models import QuerySet
 
 from accounts.models import User
 from accounts.services import audit
@@ -85,9 +86,11 @@ def drain(market_id: UUID, *, wait: bool = False, batch: int = BATCH, passes: in
                 commands, trades, parked = commands + done.commands, trades + done.trades, parked + done.parked
                 if done == _NOTHING:
                     break
-        if not _has_work(market):  # whoever rang while we held the lock was told that we are busy: look once more
+        if not _waiting(
+            market
+        ).exists():  # whoever rang while we held the lock was told that we are busy: look once more
             return DrainResult(commands, trades, parked)
-    return DrainResult(commands, trades, parked, is_unfinished=_has_work(market))
+    return DrainResult(commands, trades, parked, is_unfinished=_waiting(market).exists())
 
 
 def sweep() -> int:
@@ -125,12 +128,23 @@ def enter(market: Market, kind: str, *, key: UUID, actor: User | None, now: date
 
 @transaction.atomic(durable=True)
 def unpark(*, actor: User, command_id: int, reason: str, now: datetime) -> Command:
-    """Put a parked command back in line, at its old place, once what broke has been mended."""
+    """Put a parked command back in line, at its old place, once what broke has been mended.
+
+    Refused once the market has left the phase it was entered in: its rules would no longer fit the book.
+    """
     command = _parked(actor, command_id, reason)
+    market = command.market
+    locks.share_phase(market)
+    market.refresh_from_db(fields=["phase"])
+    require(
+        market.phase == command.phase and not _waiting(market).filter(kind=Command.Kind.UNCROSS).exists(),
+        "phase_passed",
+        "The market has left the phase in which this was entered. Discard it, and let its trader enter it again.",
+    )
     command.parked = ""
     command.save(update_fields=["parked"])
     audit.record(actor, "exchange.command.unparked", command, at=now, reason=reason)
-    transaction.on_commit(lambda: waking.wake(command.market))
+    transaction.on_commit(lambda: waking.wake(market))
     return command
 
 
@@ -222,8 +236,8 @@ def _pass(market: Market, batch: int, kept: tuple[int, Session] | None) -> tuple
     return _Pass(len(commands), len(changes.trades)), market.version + 1, session
 
 
-def _has_work(market: Market) -> bool:
-    return Command.objects.filter(market=market, sequence__isnull=True, parked="").exists()
+def _waiting(market: Market) -> QuerySet[Command]:
+    return Command.objects.filter(market=market, sequence__isnull=True, parked="").order_by("pk")
 
 
 def _to_do(market: Market, batch: int) -> tuple[list[engine.Command], list[datetime]]:
@@ -260,8 +274,7 @@ def _park(market: Market, command_id: int, why: str) -> None:
 
 
 def _park_first(market: Market, error: Exception) -> None:
-    first = Command.objects.filter(market=market, sequence__isnull=True, parked="").order_by("pk").values_list("pk")
-    ((command_id,),) = first[:1]
+    (command_id,) = _waiting(market).values_list("pk", flat=True)[:1]
     log.error("Command %s of %s cannot be stored: %s", command_id, market, error)
     _park(market, command_id, f"{type(error).__name__}: {error}")
 

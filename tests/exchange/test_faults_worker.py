@@ -224,7 +224,7 @@ def test_a_worker_killed_at_random_instants_changes_nothing(
             beat()
             wait_until(partial(has_moved_on, market, version), "it went on", beat)
             time.sleep(chance.uniform(0, 0.1))
-            if kills < 10 and not nothing_waits():
+            if kills < 7 and not nothing_waits():
                 kills += kill_child(process)
 
     assert kills >= 3

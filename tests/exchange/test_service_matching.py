@@ -239,6 +239,24 @@ def test_a_parked_command_may_be_put_back_in_line(
     assert_sound()
 
 
+@pytest.mark.parametrize("phases", [["call"], ["halted"], ["call", "continuous"]])
+def test_a_parked_command_is_not_put_back_into_a_market_that_has_moved_on(
+    phases: list[str], regulator: Regulator, market: Market, place: Place, acme: Party, poisoned: set[int]
+) -> None:
+    bad = place(acme, "sell", 3, at=490)
+    poisoned.add(bad.pk)
+    drain(market)
+    for phase in phases:
+        change_phase(regulator, market, phase)  # and nobody has drained yet
+
+    with pytest.raises(Refused) as refusal:
+        matching.unpark(
+            actor=regulator.monitor, command_id=Command.objects.get(order=bad).pk, reason="Mended.", now=OPENING
+        )
+
+    assert refusal.value.code == "phase_passed"
+
+
 @pytest.mark.parametrize("side", ["buy", "sell"])
 def test_a_parked_command_may_be_given_up_which_frees_what_was_held(
     side: str, regulator: Regulator, market: Market, place: Place, acme: Party, poisoned: set[int]
