@@ -86,9 +86,8 @@ def drain(market_id: UUID, *, wait: bool = False, batch: int = BATCH, passes: in
                 commands, trades, parked = commands + done.commands, trades + done.trades, parked + done.parked
                 if done == _NOTHING:
                     break
-        if not _waiting(
-            market
-        ).exists():  # whoever rang while we held the lock was told that we are busy: look once more
+        # whoever rang while we held the lock was told that we are busy, so look once more
+        if not _waiting(market).exists():
             return DrainResult(commands, trades, parked)
     return DrainResult(commands, trades, parked, is_unfinished=_waiting(market).exists())
 
