@@ -1,6 +1,7 @@
 """Pages about people: the organisation one acts for, proposals that need a second person, API tokens."""
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from common.errors import Unknown
 from common.forms import refusals_shown_in
 
 DECIDED_PER_PAGE = 25
+CODE = re.compile(r"[0-9a-f]{64}|[0-9a-f-]{36}|[a-z0-9]+(-[a-z0-9]+)+|HR-[0-9-]+")
+"""Ids, hashes, account numbers and codes of assets: shown as what they are, not as words."""
 
 
 @require_POST
@@ -151,6 +154,7 @@ class Parameter:
     value: object
     is_number: bool
     is_long: bool
+    is_code: bool
 
 
 def readable(parameters: Mapping[str, object]) -> list[Parameter]:
@@ -161,6 +165,7 @@ def readable(parameters: Mapping[str, object]) -> list[Parameter]:
             value=json.dumps(value, indent=1) if isinstance(value, list | dict) else value,
             is_number=isinstance(value, int) and not isinstance(value, bool),
             is_long=isinstance(value, list | dict),
+            is_code=isinstance(value, str) and bool(CODE.fullmatch(value)),
         )
         for name, value in parameters.items()
     ]

@@ -1,9 +1,12 @@
-"""Middleware of the frame: a refusal that no view turned into a form error becomes a page, never a 500."""
+"""Middleware of the frame: refusals become pages, never a 500, and a session that ended becomes a log-in."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
+from django_htmx.http import HttpResponseClientRedirect
 
 from common.errors import Forbidden, Refused, Unknown
 
@@ -16,6 +19,23 @@ def status_of(refusal: Refused) -> int:
         case Forbidden():
             return 403
     return 422
+
+
+class SessionEndMiddleware:
+    """Sends a part of a page whose session has ended to the log-in, and not the log-in into that part of the page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Pass the request on; turn a redirect to the log-in into one of the whole page."""
+        response = self.get_response(request)
+        log_in = resolve_url(settings.LOGIN_URL)
+        asked_by_htmx = request.headers.get("HX-Request") == "true"
+        if asked_by_htmx and response.status_code == 302 and response["Location"].startswith(log_in):
+            page = urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
+            return HttpResponseClientRedirect(f"{log_in}?{urlencode({'next': page})}")
+        return response
 
 
 class RefusalMiddleware:

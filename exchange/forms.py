@@ -10,6 +10,7 @@ from common.errors import Refused
 from common.forms import ActForm, MoneyField, WholeField
 from common.quantities import format_money
 from exchange.models import PHASE, Market, Order
+from exchange.services.orders import COLLAR_MINIMUM_TICKS
 
 
 class TicketForm(ActForm):
@@ -39,7 +40,7 @@ class TicketForm(ActForm):
     def __init__(self, *args: object, market: Market, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.market = market
-        self.fields["price"].help_text = f"Per permit, in steps of {format_money(market.tick_minor)}."
+        self.fields["price"].help_text = f"Per permit, in steps of {format_money(market.tick_minor)}{_collar(market)}."
         self.fields["quantity"].help_text = f"In lots of {market.lot:,}." if market.lot > 1 else "Whole permits."
 
     def clean_price(self) -> int:
@@ -49,6 +50,15 @@ class TicketForm(ActForm):
     def clean_quantity(self) -> int:
         """Return the quantity in lots."""
         return _on_grid(self.cleaned_data["quantity"], self.market.lots)
+
+
+def _collar(market: Market) -> str:
+    """Say between which prices an order may lie now, once there is a last price to measure from."""
+    if market.last_price is None:
+        return ""
+    width = max(COLLAR_MINIMUM_TICKS, market.last_price * market.collar_bps // 10_000)
+    low, high = max(1, market.last_price - width), market.last_price + width
+    return f", now from {format_money(market.price_minor(low))} to {format_money(market.price_minor(high))}"
 
 
 def _on_grid(typed: int, in_units: Callable[[int], int]) -> int:

@@ -1,5 +1,6 @@
 """What accounts hold, their statements, and sending permits to another participant."""
 
+from datetime import timedelta
 from typing import Literal
 
 from django.contrib import messages
@@ -42,9 +43,7 @@ def statement(request: HttpRequest, number: str, asset_code: str) -> HttpRespons
     moved = ledger.statement(balance.account_id, balance.asset_id, start, end)
     context = {
         "balance": balance,
-        "form": form,
-        "start": start,
-        "end": end,
+        "form": form if form.is_bound else StatementForm(initial={"first": start, "last": end - timedelta(days=1)}),
         "statement": moved,
         "came_in": sum(entry.amount for entry in moved.entries if entry.amount > 0),
         "went_out": sum(-entry.amount for entry in moved.entries if entry.amount < 0),

@@ -220,6 +220,7 @@ def _report_page(
     context = {
         "report": report,
         "is_flop": report.operator.scheme.metric == "flop",
+        "shows_emissions": report.energy_kwh > 0 or report.operator.scheme.metric == "co2e",
         "page_obj": Paginator(report.lines.order_by("number"), LINES_PER_PAGE).get_page(request.GET.get("page")),
         "sums": selectors.claimed_sums(report),
         "versions": Report.objects.filter(operator=report.operator, period=report.period).order_by("-version"),

@@ -156,3 +156,16 @@ def test_nobody_revokes_the_token_of_somebody_else(world: World, as_person: AsPe
     answer = as_person("acme trader").post(reverse("token-revoke", args=[token.token_key]))
 
     assert (answer.status_code, ApiToken.objects.count()) == (404, 1)
+
+
+def test_a_part_of_a_page_whose_session_ended_leads_the_whole_page_to_the_log_in(world: World) -> None:
+    address = reverse("market", args=[world.market.code])
+
+    answer = Client().get(
+        reverse("market-own", args=[world.market.code]),
+        headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{address}"},
+    )
+
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"] == f"{reverse('account_login')}?next={address.replace('/', '%2F')}"
+    assert answer.content == b""
