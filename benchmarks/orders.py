@@ -330,7 +330,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--orders", type=int, default=20_000)
     count = parser.parse_args().orders
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    connection.settings_dict["TEST"]["NAME"] = f"benchmark_orders_{os.getpid()}"
+    connection.creation.create_test_db(verbosity=0)
     try:
         measure(set_stage(), count)
     finally:
