@@ -8,7 +8,7 @@ from django.contrib import admin
 
 from accounts.looking import AdminAct, Answers, LookOnlyAdmin, LookOnlyInline
 from accounts.models import Approval, AuditEvent, Membership, Organisation, User
-from accounts.services import approvals, organisations
+from accounts.services import approvals, organisations, people
 from common.forms import ActForm
 
 
@@ -17,6 +17,14 @@ class ReasonForm(ActForm):
 
     reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
     field_of: ClassVar = {"reason_missing": "reason"}
+
+
+class PersonForm(ActForm):
+    """Whom to admit. They choose their own password by "Forgot your password?" on the log-in page."""
+
+    name = forms.CharField(max_length=200)
+    email = forms.EmailField(label="E-mail")
+    field_of: ClassVar = {"email_taken": "email", "email_malformed": "email", "person_name_missing": "name"}
 
 
 class OpenOrganisationForm(ActForm):
@@ -39,6 +47,18 @@ class StatusForm(ReasonForm):
     """Which status, and why."""
 
     status = forms.ChoiceField(choices=[("suspended", "suspended"), ("active", "active"), ("closed", "closed")])
+
+
+def _admit(actor: User, row: None, answers: Answers, now: datetime) -> User:
+    return people.admit_person(actor=actor, email=answers["email"], name=answers["name"], now=now)
+
+
+def _block(actor: User, row: User, answers: Answers, now: datetime) -> User:
+    return people.change_access(actor=actor, user=row, may_log_in=False, reason=answers["reason"], now=now)
+
+
+def _restore(actor: User, row: User, answers: Answers, now: datetime) -> User:
+    return people.change_access(actor=actor, user=row, may_log_in=True, reason=answers["reason"], now=now)
 
 
 def _open(actor: User, row: None, answers: Answers, now: datetime) -> Organisation:
@@ -81,9 +101,14 @@ def _is_proposed(approval: Approval) -> bool:
 class UserAdmin(LookOnlyAdmin):
     """People; their password hashes stay where they are."""
 
-    list_display = ("email", "name", "is_active", "is_staff", "joined_at")
+    list_display = ("email", "name", "is_active", "joined_at")
     search_fields = ("email", "name")
-    fields = ("email", "name", "is_active", "is_staff", "joined_at", "last_login")
+    fields = ("email", "name", "is_active", "joined_at", "last_login")
+    acts = (
+        AdminAct("admit", "Admit a person", _admit, PersonForm, on_list=True),
+        AdminAct("block", "Block", _block, ReasonForm, offered=lambda user: user.is_active),
+        AdminAct("restore", "Let in again", _restore, ReasonForm, offered=lambda user: not user.is_active),
+    )
 
 
 class MembershipInline(LookOnlyInline):

@@ -139,9 +139,7 @@ def _people(story: Story, now: datetime) -> None:
     story.teller.line("Admitting 15 organisations and their people ...")
     hashed = make_password(PASSWORD)  # once: hashing is slow on purpose, and all demo log-ins share it
     for person in PEOPLE:
-        story.users[person.email] = User.objects.create_user(
-            person.email, name=person.name, is_staff=person.organisation in {REGULATOR, AUDITOR}
-        )
+        story.users[person.email] = User.objects.create_user(person.email, name=person.name)
     User.objects.filter(email__in=story.users).update(password=hashed)
     story.organisations[REGULATOR] = organisations.establish_regulator(name=REGULATOR, officer=story.senior, now=now)
     kinds = {VERIFIER: "verifier", AUDITOR: "auditor", **{party.name: party.kind for party in PARTIES}}

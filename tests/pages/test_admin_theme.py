@@ -5,16 +5,18 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from accounts.models import User
 from tests.cast import Regulator
 from tests.pages.conftest import OpenPage
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_index_and_lists_are_accessible(
-    open_page: OpenPage, assert_accessible: Callable[[Page], None], transactional_db: None, regulator: Regulator, theme: str
+    open_page: OpenPage,
+    assert_accessible: Callable[[Page], None],
+    transactional_db: None,
+    regulator: Regulator,
+    theme: str,
 ) -> None:
-    User.objects.filter(pk=regulator.desk.pk).update(is_staff=True)
     page = open_page("/admin/", theme=theme, user=regulator.desk)
 
     expect(page.get_by_role("link", name="Headroom administration")).to_be_visible()
