@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 
 from common.forms import ActForm, DayField, ExactField, WholeField
 from common.quantities import MAX_FLOP, parse_whole
 from registry.engine.allocation import AllocationInputs, inputs_from_document
-from registry.importers import codecarbon
+from registry.importers import codecarbon, epoch
 from registry.ledger.models import Asset, Balance
 from registry.models import Period, ReportLine, VerifierStatement
 from registry.services.reports import LineInput
@@ -162,10 +163,41 @@ class FileReportForm(ReportForm):
 
     def clean_file(self) -> tuple[str, bytes]:
         """Look at the size before anything is read."""
-        sent = self.cleaned_data["file"]
-        if sent.size > codecarbon.LIMITS.max_bytes:
-            raise ValidationError("The file is larger than 20 MB. Send it in parts.", code="file_too_large")
-        return sent.name, sent.read()
+        return _read(self.cleaned_data["file"], codecarbon.LIMITS.max_bytes)
+
+
+class PublishedReportForm(ReportForm):
+    """Published training compute, as Epoch AI lists it by model, organisation and year."""
+
+    file = forms.FileField(
+        label="Epoch AI file",
+        help_text="The CSV of notable AI models, up to 20 MB. It is kept as evidence with its SHA-256.",
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+    )
+    organisation = forms.CharField(
+        label="Organisation in the file", max_length=200, help_text="As the file spells the name."
+    )
+    year = forms.IntegerField(
+        label="Year in the file",
+        min_value=1950,
+        max_value=2200,
+        localize=False,
+        help_text="The year in which the models were published.",
+    )
+    field_of: ClassVar = {**ReportForm.field_of, "no_lines": "organisation"}
+
+    def clean_file(self) -> tuple[str, bytes]:
+        """Look at the size before anything is read."""
+        return _read(self.cleaned_data["file"], epoch.LIMITS.max_bytes)
+
+
+def _read(sent: UploadedFile, max_bytes: int) -> tuple[str, bytes]:
+    """Return the name and content of a file that is not too large."""
+    if (sent.size or 0) > max_bytes:
+        raise ValidationError(
+            f"The file is larger than {max_bytes // 10**6} MB. Send it in parts.", code="file_too_large"
+        )
+    return sent.name or "", sent.read()
 
 
 class LineForm(forms.Form):

@@ -23,6 +23,7 @@ urlpatterns = [
     path("reports/", reports.report_list, name="reports"),
     path("reports/new/", reports.new_report, name="report-new"),
     path("reports/new/file/", reports.file_report, name="report-file"),
+    path("reports/new/published/", reports.published_report, name="report-published"),
     path("reports/new/lines/", reports.type_report, name="report-typed"),
     path("reports/<uuid:report_id>/", reports.report_detail, name="report"),
     path("reports/<uuid:report_id>/evidence/", reports.report_evidence, name="evidence"),

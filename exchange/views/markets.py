@@ -23,6 +23,7 @@ from common.charts import Chart, Series
 from common.errors import Refused, Unknown
 from common.forms import refusals_shown_in
 from common.idempotency import derive_key
+from common.quantities import format_money
 from exchange import selectors
 from exchange.engine.risk import cash_required, permits_required
 from exchange.forms import TicketForm
@@ -214,8 +215,8 @@ def price_chart(found: Market) -> Chart:
 def _summary(shown: list[int], currency: str) -> str:
     if not shown:
         return "Nothing has traded here yet. The first trade begins the chart."
-    first, last, low, high = (value / 100 for value in (shown[0], shown[-1], min(shown), max(shown)))
-    return f"From {first:.2f} to {last:.2f} {currency}, between {low:.2f} and {high:.2f}."
+    first, last, low, high = (format_money(minor) for minor in (shown[0], shown[-1], min(shown), max(shown)))
+    return f"From {first} to {last} {currency}, between {low} and {high}."
 
 
 # Orders ---------------------------------------------------------------------------------------------------------------

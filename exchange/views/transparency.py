@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from common.charts import Chart, Series
 from common.downloads import Cell, table_file
 from common.errors import Unknown
+from common.quantities import format_money
 from exchange import selectors
 from exchange.models import Market
 from registry import selectors as registry
@@ -181,17 +182,11 @@ def _charts(market: Market) -> list[Chart]:
     candles = selectors.daily_candles(market)
     currency = market.period.scheme.currency.code.upper()
     days = [datetime.combine(candle.day, time.min, tzinfo=UTC) for candle in candles]
-    closing = [candle.closing / 100 for candle in candles]
-    span = (
-        f"The closing price went from {closing[0]:.2f} to {closing[-1]:.2f} {currency}."
-        if closing
-        else "Nothing has traded yet."
-    )
-    volume = (
-        f"{sum(candle.permits for candle in candles):,} permits changed hands on {len(candles):,} days."
-        if closing
-        else span
-    )
+    span = volume = "Nothing has traded yet."
+    if candles:
+        first, last = format_money(candles[0].closing), format_money(candles[-1].closing)
+        span = f"The closing price went from {first} to {last} {currency}."
+        volume = f"{sum(candle.permits for candle in candles):,} permits changed hands on {len(candles):,} days."
     return [
         Chart(
             key="prices",

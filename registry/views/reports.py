@@ -1,6 +1,8 @@
 """Reports: filing one from a measured file or by typing it, reading it, and the verifier's work on it."""
 
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -16,9 +18,17 @@ from common.downloads import stored_file
 from common.errors import Unknown
 from common.forms import refusals_shown_in
 from registry import selectors
-from registry.forms import FileReportForm, LineForm, LineForms, ReportForm, ReturnForm, VerificationForm
+from registry.forms import (
+    FileReportForm,
+    LineForm,
+    LineForms,
+    PublishedReportForm,
+    ReportForm,
+    ReturnForm,
+    VerificationForm,
+)
 from registry.importers.table import RowError
-from registry.models import Operator, Period, Report, Scheme
+from registry.models import Operator, Period, Report
 from registry.services import reports, verification
 
 PER_PAGE = 50
@@ -54,28 +64,49 @@ def new_report(request: HttpRequest) -> HttpResponse:
 def file_report(request: HttpRequest) -> HttpResponse:
     """File what CodeCarbon measured; a file with any error comes back with all of them and nothing is stored."""
     acting = acting_in(request)
-    periods = _measured(selectors.reportable_periods(acting.for_organisation()))
-    form = FileReportForm(request.POST, request.FILES, periods=periods)
-    errors: tuple[RowError, ...] = ()
+    periods = selectors.reportable_periods(acting.for_organisation())
+    form = FileReportForm(request.POST, request.FILES, periods=_counting(periods, "co2e"))
+    errors: Sequence[RowError] = ()
     if form.is_valid():
         name, content = form.cleaned_data["file"]
-        with refusals_shown_in(form):
-            try:
-                report = reports.submit_codecarbon(
-                    actor=acting.user,
-                    operator=_own_operator(acting, form.cleaned_data["period"]),
-                    period=form.cleaned_data["period"],
-                    name=name,
-                    content=content,
-                    boundary=form.cleaned_data["boundary"],
-                    activity=form.cleaned_data["activity"],
-                    now=clock.now(),
-                )
-            except reports.RowsRefused as refusal:
-                errors = refusal.errors
-                raise
+        with _row_errors(form) as errors:
+            report = reports.submit_codecarbon(
+                actor=acting.user,
+                operator=_own_operator(acting, form.cleaned_data["period"]),
+                period=form.cleaned_data["period"],
+                name=name,
+                content=content,
+                boundary=form.cleaned_data["boundary"],
+                activity=form.cleaned_data["activity"],
+                now=clock.now(),
+            )
             return _filed(request, report)
     return _new_report_page(request, acting, file_form=form, errors=errors)
+
+
+@require_POST
+def published_report(request: HttpRequest) -> HttpResponse:
+    """File the training compute that Epoch AI's data give the organisation, refused as a whole like a measured file."""
+    acting = acting_in(request)
+    periods = selectors.reportable_periods(acting.for_organisation())
+    form = PublishedReportForm(request.POST, request.FILES, periods=_counting(periods, "flop"), prefix="published")
+    errors: Sequence[RowError] = ()
+    if form.is_valid():
+        name, content = form.cleaned_data["file"]
+        with _row_errors(form) as errors:
+            report = reports.submit_epoch(
+                actor=acting.user,
+                operator=_own_operator(acting, form.cleaned_data["period"]),
+                period=form.cleaned_data["period"],
+                name=name,
+                content=content,
+                organisation=form.cleaned_data["organisation"],
+                year=form.cleaned_data["year"],
+                boundary=form.cleaned_data["boundary"],
+                now=clock.now(),
+            )
+            return _filed(request, report)
+    return _new_report_page(request, acting, published_form=form, errors=errors)
 
 
 @require_POST
@@ -86,23 +117,31 @@ def type_report(request: HttpRequest) -> HttpResponse:
     lines = LineForms(request.POST, prefix="line")
     if "more" in request.POST:
         return _new_report_page(request, acting, lines=_with_more_rows(lines))
-    errors: tuple[RowError, ...] = ()
+    errors: Sequence[RowError] = ()
     if form.is_valid() and lines.is_valid():
-        with refusals_shown_in(form):
-            try:
-                report = reports.submit_lines(
-                    actor=acting.user,
-                    operator=_own_operator(acting, form.cleaned_data["period"]),
-                    period=form.cleaned_data["period"],
-                    lines=[line.line() for line in lines if line.has_changed()],
-                    boundary=form.cleaned_data["boundary"],
-                    now=clock.now(),
-                )
-            except reports.RowsRefused as refusal:
-                errors = refusal.errors
-                raise
+        with _row_errors(form) as errors:
+            report = reports.submit_lines(
+                actor=acting.user,
+                operator=_own_operator(acting, form.cleaned_data["period"]),
+                period=form.cleaned_data["period"],
+                lines=[line.line() for line in lines if line.has_changed()],
+                boundary=form.cleaned_data["boundary"],
+                now=clock.now(),
+            )
             return _filed(request, report)
     return _new_report_page(request, acting, typed_form=form, lines=lines, errors=errors)
+
+
+@contextmanager
+def _row_errors(form: ReportForm) -> Iterator[list[RowError]]:
+    """Show a refusal in the form, and collect the errors by line and column that it may come with."""
+    errors: list[RowError] = []
+    with refusals_shown_in(form):
+        try:
+            yield errors
+        except reports.RowsRefused as refusal:
+            errors += refusal.errors
+            raise
 
 
 def _filed(request: HttpRequest, report: Report) -> HttpResponse:
@@ -122,18 +161,22 @@ def _new_report_page(
     acting: Acting,
     *,
     file_form: FileReportForm | None = None,
+    published_form: PublishedReportForm | None = None,
     typed_form: ReportForm | None = None,
     lines: "BaseFormSet[LineForm] | None" = None,
-    errors: tuple[RowError, ...] = (),
+    errors: Sequence[RowError] = (),
 ) -> HttpResponse:
     periods = selectors.reportable_periods(acting.for_organisation())
-    is_refused = any(form is not None and form.errors for form in (file_form, typed_form)) or (
+    measured, counted = _counting(periods, "co2e"), _counting(periods, "flop")
+    is_refused = any(form is not None and form.errors for form in (file_form, published_form, typed_form)) or (
         lines is not None and lines.is_bound
     )
     context = {
         "periods": periods,
-        "measured_periods": _measured(periods),
-        "file_form": file_form or FileReportForm(periods=_measured(periods)),
+        "measured_periods": measured,
+        "counted_periods": counted,
+        "file_form": file_form or FileReportForm(periods=measured),
+        "published_form": published_form or PublishedReportForm(periods=counted, prefix="published"),
         "typed_form": typed_form or ReportForm(periods=periods, prefix="typed"),
         "lines": lines or LineForms(prefix="line"),
         "errors": errors[:SHOWN_ERRORS],
@@ -143,9 +186,9 @@ def _new_report_page(
     return render(request, "registry/report_new.html", context, status=422 if is_refused else 200)
 
 
-def _measured(periods: "QuerySet[Period]") -> "QuerySet[Period]":
-    """Keep the periods of schemes that count emissions: CodeCarbon measures energy, not FLOP."""
-    return periods.filter(scheme__metric=Scheme.Metric.CO2E)
+def _counting(periods: "QuerySet[Period]", metric: str) -> "QuerySet[Period]":
+    """Keep the periods of schemes that count this: CodeCarbon measures energy, and Epoch's file gives FLOP."""
+    return periods.filter(scheme__metric=metric)
 
 
 def _own_operator(acting: Acting, period: Period) -> Operator:

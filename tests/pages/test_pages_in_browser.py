@@ -83,6 +83,20 @@ def test_a_refused_ticket_keeps_the_focus_on_what_is_wrong(open_page: OpenPage, 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_browser_without_scripts_places_an_order_and_cancels_it(open_page: OpenPage, world: World) -> None:
+    page = open_page(reverse("market", args=[world.market.code]), user=world.acme.trader, scripts=False)
+    page.get_by_label("Quantity").fill("20")
+    page.get_by_label("Limit price").fill("24.50")
+
+    page.get_by_role("button", name="Place the order").click()
+    expect(page.locator("#messages")).to_contain_text("Buy order for 20 permits was received")
+    order = Order.objects.latest("pk")
+    page.get_by_role("button", name=f"Cancel order {order.pk}").click()
+
+    expect(page.locator("#messages")).to_contain_text("The market was asked to cancel the order")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_cost_is_shown_while_one_types_and_by_the_keyboard_alone(open_page: OpenPage, world: World) -> None:
     page = open_page(reverse("market", args=[world.market.code]), user=world.acme.trader)
     page.get_by_label("Sell").focus()

@@ -86,6 +86,51 @@ def test_a_file_that_is_no_codecarbon_file_is_refused_and_never_a_500(
     assert answer.status_code == 422
 
 
+def published(world: World, content: bytes, **typed: str) -> dict[str, object]:
+    """Return what a browser sends for published training compute."""
+    sent: dict[str, object] = {
+        "published-key": str(uuid4()),
+        "published-period": str(world.period.pk),
+        "published-boundary": "training",
+        "published-file": SimpleUploadedFile("models.csv", content, "text/csv"),
+        "published-organisation": "Acme Research",
+        "published-year": "2026",
+    }
+    return sent | {f"published-{name}": value for name, value in typed.items()}
+
+
+EPOCH = (
+    b"Model,Organization,Publication date,Training compute (FLOP)\n"
+    b"Anvil 1,Acme Research,2026-02-03,31000000000000000000\n"
+)
+
+
+def test_published_training_compute_is_filed_from_its_list(world: World, as_person: AsPerson) -> None:
+    as_person("acme initiator").post(reverse("report-published"), published(world, EPOCH))
+
+    report = Report.objects.get(operator=world.acme.operator, period=world.period, version=2)
+    assert (report.lines.get().label, report.flop) == ("Anvil 1", Decimal(31 * 10**18))
+
+
+@pytest.mark.parametrize(
+    ("content", "typed", "sentence"),
+    [
+        (EPOCH, {"organisation": "Nobody"}, "no model of Nobody"),
+        (EPOCH, {"year": "abc"}, "Enter a whole number"),
+        (EPOCH.replace(b"2026-02-03", b"yesterday"), {}, "nothing was stored"),
+        (b"no,list\n", {}, "nothing was stored"),
+    ],
+)
+def test_a_list_that_does_not_say_it_is_refused(
+    content: bytes, typed: dict[str, str], sentence: str, world: World, as_person: AsPerson
+) -> None:
+    answer = as_person("acme initiator").post(reverse("report-published"), published(world, content, **typed))
+
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert Report.objects.count() == 3
+
+
 def test_typed_lines_are_filed_and_empty_rows_do_not_count(world: World, as_person: AsPerson) -> None:
     lines = typed_lines(world, {"label": "new model", "flop": "31000000000000000000"}, {}, {})
 
