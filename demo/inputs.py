@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from common.errors import require
@@ -153,8 +154,9 @@ def _rows_of(party: Party, content: bytes) -> bytes:
     return extract.getvalue().encode()
 
 
+@cache
 def grams(content: bytes) -> Decimal:
-    """The emissions of a CodeCarbon file by our own factors, in grams."""
+    """The emissions of a CodeCarbon file by our own factors, in grams. Read once: every party asks every day."""
     parsed = codecarbon.parse_emissions_csv(content, factors=BUILT_IN)
     assert isinstance(parsed, codecarbon.ParsedFile), f"A pilot file cannot be read: {parsed.errors[:3]}"
     return parsed.emissions_g
