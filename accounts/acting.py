@@ -15,6 +15,8 @@ from accounts.selectors import Scope, scope_of
 from common.errors import Unknown, require_permission
 
 SESSION_KEY = "acting_for"
+REQUEST_KEY = "headroom.acting"
+"""Where a request keeps the answer, so that view, template and frame ask the database once."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,10 @@ class Acting:
 
 def acting_in(request: HttpRequest) -> Acting:
     """Return who acts in this request, asked once for each request."""
-    found = request.META.get(SESSION_KEY)
+    found = request.META.get(REQUEST_KEY)
     if not isinstance(found, Acting):
         assert isinstance(request.user, User), "Ask this only behind a log-in."
-        found = request.META[SESSION_KEY] = _acting(request.user, str(request.session.get(SESSION_KEY, "")))
+        found = request.META[REQUEST_KEY] = _acting(request.user, str(request.session.get(SESSION_KEY, "")))
     return found
 
 
@@ -91,7 +93,7 @@ def act_for(request: HttpRequest, organisation_id: uuid.UUID) -> Organisation:
     for organisation in acting_in(request).choices:
         if organisation.pk == organisation_id:
             request.session[SESSION_KEY] = str(organisation.pk)
-            request.META.pop(SESSION_KEY)
+            request.META.pop(REQUEST_KEY)
             return organisation
     raise Unknown("organisation_unknown", "You have no role in such an organisation. Choose one from the menu.")
 

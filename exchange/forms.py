@@ -81,7 +81,8 @@ class PhaseForm(ActForm):
     def __init__(self, *args: object, market: Market, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.fields["phase"].choices = [  # type: ignore[attr-defined]
-            (phase, PHASE_ACTS[phase]) for phase in PHASE.states if PHASE.allows(market.phase, phase)
+            ("", "Choose a phase"),  # none is chosen by itself: one click too many must not close a market
+            *((phase, PHASE_ACTS[phase]) for phase in PHASE.states if PHASE.allows(market.phase, phase)),
         ]
 
 

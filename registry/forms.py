@@ -191,7 +191,7 @@ class PublishedReportForm(ReportForm):
         return _read(self.cleaned_data["file"], epoch.LIMITS.max_bytes)
 
 
-def _read(sent: UploadedFile, max_bytes: int) -> tuple[str, bytes]:
+def _read(sent: "UploadedFile[bytes]", max_bytes: int) -> tuple[str, bytes]:
     """Return the name and content of a file that is not too large."""
     if (sent.size or 0) > max_bytes:
         raise ValidationError(
