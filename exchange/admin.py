@@ -1,8 +1,17 @@
-"""The exchange in the admin: only to look at. Orders, trades and settlement move through services."""
+"""The exchange in the admin: to look at, to open a market, and to decide on a command that broke the engine.
 
+Phases are changed on the desk's page of a market; orders, trades and settlement move through services alone.
+"""
+
+from datetime import datetime
+from typing import ClassVar
+
+from django import forms
 from django.contrib import admin
 
-from accounts.looking import LookOnlyAdmin, LookOnlyInline
+from accounts.looking import AdminAct, Answers, LookOnlyAdmin, LookOnlyInline
+from accounts.models import User
+from common.forms import ActForm, MoneyField, WholeField
 from exchange.models import (
     ClosingStep,
     Command,
@@ -14,6 +23,50 @@ from exchange.models import (
     SettlementNet,
     Trade,
 )
+from exchange.services import markets, matching
+from registry.models import Period
+
+
+class MarketForm(ActForm):
+    """The terms of a market, which never change afterwards."""
+
+    period = forms.ModelChoiceField(Period.objects.filter(status="open", market__isnull=True).select_related("scheme"))
+    tick = MoneyField(help_text="Smallest step of a price, such as 0.01.")
+    lot = WholeField(help_text="Permits in one lot.")
+    collar_bps = WholeField(label="Collar", help_text="How far from the last price a limit may lie, in 1/100 %.")
+    max_order_lots = WholeField(label="Largest order", help_text="In lots.")
+    field_of: ClassVar = {"market_exists": "period", "period_not_open": "period"}
+
+
+class DecisionForm(ActForm):
+    """Why."""
+
+    reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
+    field_of: ClassVar = {"reason_missing": "reason"}
+
+
+def _open(actor: User, row: None, answers: Answers, now: datetime) -> Market:
+    return markets.open_market(
+        actor=actor,
+        period=answers["period"],
+        tick_minor=answers["tick"],
+        lot=answers["lot"],
+        collar_bps=answers["collar_bps"],
+        max_order_lots=answers["max_order_lots"],
+        now=now,
+    )
+
+
+def _unpark(actor: User, row: Command, answers: Answers, now: datetime) -> Command:
+    return matching.unpark(actor=actor, command_id=row.pk, reason=answers["reason"], now=now)
+
+
+def _discard(actor: User, row: Command, answers: Answers, now: datetime) -> Command:
+    return matching.discard_parked(actor=actor, command_id=row.pk, reason=answers["reason"], now=now)
+
+
+def _is_parked(command: Command) -> bool:
+    return bool(command.parked) and not command.outcome
 
 
 @admin.register(Market)
@@ -23,6 +76,7 @@ class MarketAdmin(LookOnlyAdmin):
     list_display = ("code", "phase", "period", "tick_minor", "lot", "sequence", "last_price")
     list_filter = ("phase",)
     list_select_related = ("period__scheme",)
+    acts = (AdminAct("open", "Open a market", _open, MarketForm, on_list=True),)
 
 
 @admin.register(Order)
@@ -51,6 +105,10 @@ class CommandAdmin(LookOnlyAdmin):
     list_display = ("id", "market", "kind", "entered_at", "sequence", "outcome", "parked")
     list_filter = ("market", "kind")
     list_select_related = ("market",)
+    acts = (
+        AdminAct("unpark", "Put back in line", _unpark, DecisionForm, offered=_is_parked),
+        AdminAct("discard", "Give it up", _discard, DecisionForm, offered=_is_parked),
+    )
 
 
 @admin.register(Position)

@@ -24,7 +24,7 @@ _NUMBERING = 7103
 def open_market(
     *, actor: User, period: Period, tick_minor: int, lot: int, collar_bps: int, max_order_lots: int, now: datetime
 ) -> Market:
-    """Open the market of a period's permits. Continuous trading begins at once."""
+    """Make the market of a period's permits. It is closed until a market monitor lets trading begin."""
     require_permission(may_open_markets(actor), "Only an officer of the regulator may open a market.")
     period.refresh_from_db(fields=["status"])
     require(_is_tradable(period), "period_not_open", "A market needs an open compliance period that is not closing.")
