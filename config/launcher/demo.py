@@ -108,10 +108,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--fresh", action="store_true", help="delete the demo's data and begin again")
     parser.add_argument(
-        "--data", type=Path, help="folder with the measured data sets; else ../shared/data or a built-in table"
+        "--data",
+        type=Path,
+        help="folder with the measured data sets, else ../shared/data; `none` for the built-in published figures",
     )
     options = parser.parse_args(words)
-    if options.data:
+    if options.data and options.data != Path("none"):
         if not options.data.is_dir():
             parser.error(f"--data: there is no folder {options.data}")
         options.data = options.data.resolve()

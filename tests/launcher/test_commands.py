@@ -31,6 +31,16 @@ def test_port_that_is_no_port_is_refused(checkout_state: Path) -> None:
         demo.main(["--port", "70000"])
 
 
+def test_data_folder_is_checked_before_any_work(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, without = demo._parse(["--data", str(home)]), demo._parse(["--data", "none"])
+
+    assert given.data == home.resolve()
+    assert str(without.data) == "none"  # asks for the published figures
+    with pytest.raises(SystemExit):
+        demo._parse(["--data", str(home / "missing")])
+    assert "there is no folder" in capsys.readouterr().err
+
+
 def test_second_demo_of_a_checkout_is_refused_and_told_where_the_first_is(checkout_state: Path) -> None:
     first = Claim(places.state_folder() / "demo.lock")
     assert first.take("process 4711, http://127.0.0.1:8000/")
