@@ -9,14 +9,7 @@ from django.contrib import admin
 from accounts.looking import AdminAct, Answers, LookOnlyAdmin, LookOnlyInline
 from accounts.models import Approval, AuditEvent, Membership, Organisation, User
 from accounts.services import approvals, organisations, people
-from common.forms import ActForm
-
-
-class ReasonForm(ActForm):
-    """Why."""
-
-    reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
-    field_of: ClassVar = {"reason_missing": "reason"}
+from common.forms import ActForm, ReasonForm
 
 
 class PersonForm(ActForm):

@@ -10,18 +10,6 @@ from accounts.services.tokens import MAX_LIFE
 from common.forms import ActForm, WholeField
 
 
-class ReasonForm(ActForm):
-    """Why a proposal is rejected or taken back."""
-
-    reason = forms.CharField(
-        label="Reason",
-        max_length=500,
-        help_text="One sentence that the other person will read.",
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
-    field_of: ClassVar = {"reason_missing": "reason"}
-
-
 class TokenForm(ActForm):
     """What a new token is for, and how much it may do."""
 

@@ -14,13 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from accounts.acting import Acting, act_for, acting_in
-from accounts.forms import ActForForm, ReasonForm, TokenForm
+from accounts.forms import ActForForm, TokenForm
 from accounts.models import ApiToken, Approval
 from accounts.selectors import approvals_in_scope, events_of
 from accounts.services import approvals, tokens
 from common import clock
 from common.errors import Unknown
-from common.forms import refusals_shown_in
+from common.forms import ReasonForm, refusals_shown_in
 
 DECIDED_PER_PAGE = 25
 CODE = re.compile(r"[0-9a-f]{64}|[0-9a-f-]{36}|[a-z0-9]+(-[a-z0-9]+)+|HR-[0-9-]+")

@@ -117,6 +117,17 @@ class ActForm(forms.Form):
         self.data = renewed
 
 
+class ReasonForm(ActForm):
+    """Why: one sentence for whoever is concerned."""
+
+    reason = forms.CharField(
+        max_length=500,
+        help_text="One sentence that those concerned will read.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    field_of: ClassVar[Mapping[str, str]] = {"reason_missing": "reason"}
+
+
 @contextmanager
 def refusals_shown_in(form: ActForm) -> Iterator[None]:
     """Turn a refusal inside the block into an error of the form.

@@ -11,7 +11,7 @@ from django.contrib import admin
 
 from accounts.looking import AdminAct, Answers, LookOnlyAdmin, LookOnlyInline
 from accounts.models import User
-from common.forms import ActForm, MoneyField, WholeField
+from common.forms import ActForm, MoneyField, ReasonForm, WholeField
 from exchange.models import (
     ClosingStep,
     Command,
@@ -36,13 +36,6 @@ class MarketForm(ActForm):
     collar_bps = WholeField(label="Collar", help_text="How far from the last price a limit may lie, in 1/100 %.")
     max_order_lots = WholeField(label="Largest order", help_text="In lots.")
     field_of: ClassVar = {"market_exists": "period", "period_not_open": "period"}
-
-
-class DecisionForm(ActForm):
-    """Why."""
-
-    reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
-    field_of: ClassVar = {"reason_missing": "reason"}
 
 
 def _open(actor: User, row: None, answers: Answers, now: datetime) -> Market:
@@ -106,8 +99,8 @@ class CommandAdmin(LookOnlyAdmin):
     list_filter = ("market", "kind")
     list_select_related = ("market",)
     acts = (
-        AdminAct("unpark", "Put back in line", _unpark, DecisionForm, offered=_is_parked),
-        AdminAct("discard", "Give it up", _discard, DecisionForm, offered=_is_parked),
+        AdminAct("unpark", "Put back in line", _unpark, ReasonForm, offered=_is_parked),
+        AdminAct("discard", "Give it up", _discard, ReasonForm, offered=_is_parked),
     )
 
 
