@@ -32,7 +32,7 @@ from demo.strategies import Intention, View, decide
 from demo.tables import Teller
 from exchange import selectors as exchange_selectors
 from exchange.models import Market, Order, Position, Trade
-from exchange.services import closing, markets, orders
+from exchange.services import closing, markets, matching, orders
 from registry.engine.allocation import (
     AiAllowanceClaim,
     AllocationInputs,
@@ -491,10 +491,14 @@ def _cancel_what_rests(story: Story, market: Market, now: datetime) -> None:
 
 def _wait_for_the_worker(market: Market) -> None:
     """Wait until the worker has done every command; say so when there seems to be none."""
-    give_up = time.monotonic() + BELL_PATIENCE_S
+    began = rung = time.monotonic()
     while exchange_selectors.commands_waiting(market):
-        if time.monotonic() > give_up:
+        now = time.monotonic()
+        if now - began > BELL_PATIENCE_S:
             raise Refused("no_worker", "No Celery worker answers. Start one, or use `python3 manage.py demo`.")
+        if now - rung > 1:  # no scheduler sweeps while the story is told, and a bell may be lost
+            rung = now
+            matching.sweep()
         time.sleep(0.005)
 
 
