@@ -73,9 +73,10 @@ def test_holdings_and_totals_tell_where_everything_is(cast: Cast) -> None:
 
 
 def test_a_point_in_time_is_found_with_few_index_reads_among_many_entries(cast: Cast) -> None:
-    for batch in range(10):
-        at = NOON + timedelta(minutes=batch)
-        cast.post(*[cast.posting(cast.mint, cast.birch, 1) for _ in range(1_000)], now=at)
+    for minute in range(10):
+        count = 20 if minute == 4 else 1_000  # the minute of the statement is short: for a tenth of a table PostgreSQL
+        at = NOON + timedelta(minutes=minute)  # may rightly prefer to read it whole
+        cast.post(*[cast.posting(cast.mint, cast.birch, 1) for _ in range(count)], now=at)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE ledger_transfer")
         cursor.execute("SELECT pg_stat_force_next_flush()")
@@ -90,8 +91,8 @@ def test_a_point_in_time_is_found_with_few_index_reads_among_many_entries(cast: 
 
         cursor.execute(reads)
         index_after, full_after = cursor.fetchone()
-    assert (balance, statement.opening, statement.closing, len(statement.entries)) == (5_000, 4_000, 5_000, 1_000)
+    assert (balance, statement.opening, statement.closing, len(statement.entries)) == (4_020, 4_000, 4_020, 20)
     assert full_after == full_before
-    # Three bisections of 10,000 entries and one range take 86. The planner may look up the ends of an index besides, as
+    # Three bisections of 9,020 entries and one range take under a hundred. The planner may look up the ends of an index besides, as
     # the sample of ANALYZE has it. Reading entry by entry would take thousands.
     assert index_after - index_before < 200
