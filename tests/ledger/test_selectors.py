@@ -93,6 +93,6 @@ def test_a_point_in_time_is_found_with_few_index_reads_among_many_entries(cast: 
         index_after, full_after = cursor.fetchone()
     assert (balance, statement.opening, statement.closing, len(statement.entries)) == (4_020, 4_000, 4_020, 20)
     assert full_after == full_before
-    # Three bisections of 9,020 entries and one range take under a hundred. The planner may look up the ends of an index besides, as
-    # the sample of ANALYZE has it. Reading entry by entry would take thousands.
+    # Three bisections of 9,020 entries and one range take under a hundred. The planner may look up the ends of an index
+    # besides, as the sample of ANALYZE has it. Reading entry by entry would take thousands.
     assert index_after - index_before < 200
