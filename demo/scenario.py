@@ -120,10 +120,10 @@ def tell(teller: Teller, *, data: str | None = None, seed: int = SEED) -> None:
     _trade(story, flop_market, first=_at(2026, 8, 3), days=6, every=timedelta(days=7))
     _final_call(story, flop_market, _at(2026, 9, 21))
     next_market = _open_market(story, next_period, _at(2026, 5, 4))
-    _close_trading(story, [flop_period, pilot_period], _at(2026, 9, 23))
+    _close(story, [flop_period, pilot_period], _at(2026, 9, 23))
     _trade(story, next_market, first=_at(2026, 9, 24), days=6, every=timedelta(days=1))
     _surrender(story, flop_period, pilot_period, _at(2026, 9, 28))
-    _close_period(story, [flop_period, pilot_period], _at(2026, 10, 1, 6))
+    _close(story, [flop_period, pilot_period], _at(2026, 10, 1, 6))
     _cure_late(story, flop_period, _at(2026, 10, 5))
     _trade(story, next_market, first=_at(2026, 10, 7), days=8, every=timedelta(days=4))
 
@@ -614,12 +614,8 @@ def _estimate(story: Story, period: Period, now: datetime) -> None:
 # The end of the period ------------------------------------------------------------------------------------------------
 
 
-def _close_trading(story: Story, periods: Sequence[Period], now: datetime) -> None:
-    for period in periods:
-        closing.close_period(actor=story.senior, period=period, now=now)
-
-
-def _close_period(story: Story, periods: Sequence[Period], now: datetime) -> None:
+def _close(story: Story, periods: Sequence[Period], now: datetime) -> None:
+    """Take every step of the closing that is due by then: those of the market first, the letters after the deadline."""
     for period in periods:
         with clock.simulate(now):
             closing.close_period(actor=story.senior, period=period, now=now)

@@ -223,7 +223,7 @@ def _summary(
 
 def commands_waiting(market: Market) -> int:
     """Return how many commands the market has still to do."""
-    return Command.objects.filter(market=market, sequence__isnull=True, parked="").count()
+    return Command.objects.waiting().filter(market=market).count()
 
 
 # One organisation's side --------------------------------------------------------------------------------------------

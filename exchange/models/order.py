@@ -1,7 +1,7 @@
 """Orders, and the commands about them: the market's work list, its order and its done-marker in one table."""
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import pgtrigger
 from django.db import models
@@ -102,6 +102,14 @@ class Order(models.Model):
         return self.quantity - self.filled - self.canceled
 
 
+class CommandRows(models.QuerySet["Command"]):
+    """Commands, by what is still to be done about them."""
+
+    def waiting(self) -> Self:
+        """Keep those that the market has still to do; parked ones wait for a person instead."""
+        return self.filter(sequence__isnull=True, parked="")
+
+
 class Command(models.Model):
     """Something the market must do, in order: enter an order, cancel one, uncross a call, expire what rests.
 
@@ -127,6 +135,8 @@ class Command(models.Model):
     phase = models.CharField(max_length=20, choices=PHASE.choices, help_text="Phase in which it was entered.")
     outcome = models.CharField(max_length=60, blank=True)
     parked = models.CharField(max_length=500, blank=True, help_text="Why it could not be done; a person decides.")
+
+    objects = CommandRows.as_manager()
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

@@ -76,7 +76,7 @@ def _halt(market: Market | None, period: Period, actor: User | None, now: dateti
     market = locks.change_phase(market)
     if market.phase in {"continuous", "call"}:
         markets.move_phase(market, "halted", actor=actor, reason=f"The period {period.year} is closing.", now=now)
-    return {"waiting": Command.objects.filter(market=market, sequence__isnull=True, parked="").count()}
+    return {"waiting": Command.objects.waiting().filter(market=market).count()}
 
 
 def _final_call(market: Market | None, period: Period, actor: User | None, now: datetime) -> Result:

@@ -93,9 +93,7 @@ def drain(market_id: UUID, *, wait: bool = False, batch: int = BATCH, passes: in
 
 def sweep() -> int:
     """Wake every market with commands to do, and return how many. Waking one that is awake already does no harm."""
-    waiting = Market.objects.filter(
-        pk__in=Command.objects.filter(sequence__isnull=True, parked="").values("market_id")
-    ).order_by("number")
+    waiting = Market.objects.filter(pk__in=Command.objects.waiting().values("market_id")).order_by("number")
     for market in waiting:
         waking.wake(market)
     return len(waiting)
@@ -235,7 +233,7 @@ def _pass(market: Market, batch: int, kept: tuple[int, Session] | None) -> tuple
 
 
 def _waiting(market: Market) -> QuerySet[Command]:
-    return Command.objects.filter(market=market, sequence__isnull=True, parked="").order_by("pk")
+    return Command.objects.waiting().filter(market=market).order_by("pk")
 
 
 def _to_do(market: Market, batch: int) -> tuple[list[engine.Command], list[datetime]]:
