@@ -113,11 +113,15 @@ class Scope:
 
 @dataclass(frozen=True)
 class OneOff:
-    """A single change of the cap of one year, in permits (below zero takes away), with its reason."""
+    """A single change of the cap of one year, in permits (below zero takes away), with its reason.
+
+    `reference` is what a change of scope adds to the fixed reference of the yearly reduction from that year on.
+    """
 
     year: int
     permits: int
     reason: str
+    reference: int = 0
 
 
 @dataclass(frozen=True)
@@ -316,6 +320,22 @@ class Spike:
 
 
 @dataclass(frozen=True)
+class ReleaseRule:
+    """`quantity` leaves the reserve when a measure crosses `threshold`, at most `times_a_year`.
+
+    `measure` is PRICE_ABOVE (money a permit) or CIRCULATION_BELOW (permits). Between `threshold` and `smooth_from`,
+    where less and less leaves, a circulation at `smooth_from` releases nothing.
+    """
+
+    name: str
+    measure: str
+    threshold: Decimal
+    quantity: int
+    times_a_year: int = 1
+    smooth_from: Decimal | None = None
+
+
+@dataclass(frozen=True)
 class Unsold:
     """What becomes of permits that an auction did not sell."""
 
@@ -334,6 +354,7 @@ class SupplyRule:
     floor: PricePath | None = None
     ceiling: Ceiling | None = None
     spike: Spike | None = None
+    releases: tuple[ReleaseRule, ...] = ()
     unsold: Unsold = Unsold()
     sealed_reserve: bool = False
 
