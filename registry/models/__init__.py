@@ -1,27 +1,73 @@
-"""The tables of the registry: schemes and their periods, operators, allocation, reports, and compliance."""
+"""The tables of the registry: schemes and their rules, operators and accounts, transactions, reports, and the year."""
 
+from registry.models.account import (
+    GRADE,
+    IDENTITY,
+    TRUST,
+    AccountTerms,
+    Freeze,
+    Group,
+    GroupMember,
+    IdentityDocument,
+    SerialFreeze,
+    TrustedAccount,
+)
 from registry.models.allocation import ALLOCATION_RUN, AllocationLine, AllocationRun
-from registry.models.compliance import ComplianceRecord, Obligation, Sanction, Surrender
+from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
+from registry.models.compliance import SANCTION, ComplianceRecord, Obligation, Sanction, Surrender
 from registry.models.operator import Operator
 from registry.models.report import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
+from registry.models.rule import Rule, RuleChange
+from registry.models.run import PublishedRun
 from registry.models.scheme import PERIOD, Cap, Period, Scheme
+from registry.models.transaction import TRANSACTION, Transaction
+from registry.models.year import DUE_WORK, OBLIGATION, DueWork, Extension, ObligationEvent, Outage
 
 __all__ = [
     "ALLOCATION_RUN",
+    "CASE",
+    "DUE_WORK",
+    "ENFORCEMENT",
+    "GRADE",
+    "IDENTITY",
+    "OBLIGATION",
     "PERIOD",
     "REPORT",
+    "SANCTION",
+    "TRANSACTION",
+    "TRUST",
+    "AccountTerms",
     "AllocationLine",
     "AllocationRun",
     "Cap",
+    "Case",
+    "CohortCheck",
     "ComplianceRecord",
+    "DebtEntry",
+    "DueWork",
+    "Enforcement",
     "EvidenceFile",
+    "Extension",
+    "Freeze",
+    "Group",
+    "GroupMember",
+    "IdentityDocument",
     "Obligation",
+    "ObligationEvent",
     "Operator",
+    "Outage",
     "Period",
+    "PublishedRun",
+    "RegimeStatus",
     "Report",
     "ReportLine",
+    "Rule",
+    "RuleChange",
     "Sanction",
     "Scheme",
+    "SerialFreeze",
     "Surrender",
+    "Transaction",
+    "TrustedAccount",
     "VerifierStatement",
 ]

@@ -4,6 +4,7 @@ import uuid
 from typing import ClassVar
 
 import pgtrigger
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from accounts.models import User
@@ -103,19 +104,29 @@ class ComplianceRecord(models.Model):
         return f"{self.operator} {self.period.year}: {self.status}"
 
 
-SANCTION = Lifecycle("sanction", {"due": {"paid", "waived"}, "paid": set(), "waived": set()})
+SANCTION = Lifecycle(
+    "sanction",
+    {"due": {"paid", "waived", "in_appeal"}, "in_appeal": {"due", "waived"}, "paid": set(), "waived": set()},
+)
 
 
 class Sanction(models.Model):
-    """The cash penalty for permits missing at the deadline, by rule R8. The permits stay owed."""
+    """What the permits missing at the deadline cost by the rules in force then: money (rule R8), permits, or both."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="sanctions")
     period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="sanctions")
     shortfall = models.BigIntegerField()
     amount_minor = models.BigIntegerField()
+    mode = models.CharField(max_length=20, default="CASH", help_text="CASH, PERMITS or PRICE_MULT.")
+    permits = models.BigIntegerField(default=0, help_text="Permits owed as the sanction itself.")
+    steps = models.JSONField(default=list, encoder=DjangoJSONEncoder, help_text="How the figures follow.")
     status = models.CharField(max_length=20, choices=SANCTION.choices, default=SANCTION.initial)
     imposed_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True)
+    journal = models.OneToOneField(Journal, null=True, on_delete=models.PROTECT, related_name="+")
+    ended_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=500, blank=True, help_text="Why it was waived.")
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -128,7 +139,9 @@ class Sanction(models.Model):
             pgtrigger.Protect(
                 name="sanction_frozen",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.AnyChange("operator", "period", "shortfall", "amount_minor", "imposed_at"),
+                condition=pgtrigger.AnyChange(
+                    "operator", "period", "shortfall", "amount_minor", "mode", "permits", "steps", "imposed_at"
+                ),
             ),
             pgtrigger.Protect(name="sanction_kept", operation=pgtrigger.Delete),
         ]

@@ -29,6 +29,9 @@ class Operator(models.Model):
     first_year = models.PositiveSmallIntegerField()
     last_year = models.PositiveSmallIntegerField(null=True, blank=True)
     excluded_years = ArrayField(models.PositiveSmallIntegerField(), default=list, blank=True)
+    closed_on = models.DateField(
+        null=True, blank=True, help_text="The day on which the operator stopped for good; free permits stop with it."
+    )
     surrenders_automatically = models.BooleanField(
         default=False, help_text="Standing instruction: surrender what is owed when the period closes."
     )

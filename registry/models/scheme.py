@@ -98,9 +98,13 @@ class Period(models.Model):
             pgtrigger.Protect(
                 name="period_calendar_frozen",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.AnyChange(
-                    "scheme", "year", "starts_on", "ends_on", "report_due", "surrender_due", "permit"
-                ),
+                condition=pgtrigger.AnyChange("scheme", "year", "starts_on", "ends_on", "permit"),
+            ),
+            pgtrigger.Protect(
+                name="period_deadlines_move_later_only",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__report_due__lt=pgtrigger.F("old__report_due"))
+                | pgtrigger.Q(new__surrender_due__lt=pgtrigger.F("old__surrender_due")),
             ),
             pgtrigger.Protect(name="period_kept", operation=pgtrigger.Delete),
         ]

@@ -6,6 +6,7 @@ from registry.ledger.models.balance import Balance
 from registry.ledger.models.hold import HOLD, Hold
 from registry.ledger.models.journal import Journal, Transfer
 from registry.ledger.models.mark import Mark
+from registry.ledger.models.reconciliation import Difference, Reconciliation
 from registry.ledger.models.serial import SerialBlock
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     "HOLD",
     "Asset",
     "Balance",
+    "Difference",
     "Hold",
     "Journal",
     "LedgerAccount",
     "Mark",
+    "Reconciliation",
     "SerialBlock",
     "Transfer",
     "account_number",

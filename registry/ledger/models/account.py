@@ -15,10 +15,18 @@ SINKS = frozenset({"surrender", "cancellation"})
 
 _TYPE_CODES = {
     "holding": "100",
+    "trading": "110",
+    "compliance": "120",
+    "consignment": "130",
+    "delivery": "140",
     "issuance": "200",
     "auction": "210",
     "set_aside": "220",
     "reserve": "230",
+    "new_entrants": "240",
+    "stability": "250",
+    "containment": "260",
+    "escrow": "270",
     "surrender": "300",
     "cancellation": "310",
     "bank": "400",
@@ -58,10 +66,18 @@ class LedgerAccount(models.Model):
 
     class Kind(models.TextChoices):
         HOLDING = "holding", "Holding"
+        TRADING = "trading", "Trading"
+        COMPLIANCE = "compliance", "Compliance"
+        CONSIGNMENT = "consignment", "Consignment"
+        DELIVERY = "delivery", "Auction delivery"
         ISSUANCE = "issuance", "Issuance"
         AUCTION = "auction", "Auction"
         SET_ASIDE = "set_aside", "Set-aside"
         RESERVE = "reserve", "Reserve"
+        NEW_ENTRANTS = "new_entrants", "New entrants reserve"
+        STABILITY = "stability", "Stability reserve"
+        CONTAINMENT = "containment", "Cost containment reserve"
+        ESCROW = "escrow", "Escrow"
         SURRENDER = "surrender", "Surrender"
         CANCELLATION = "cancellation", "Cancellation"
         BANK = "bank", "Bank"
