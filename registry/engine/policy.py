@@ -432,10 +432,14 @@ class OutageRule:
 
 @dataclass(frozen=True)
 class ComplianceRule:
-    """Dates, estimates, and the order in which permits are retired."""
+    """Dates, estimates, and the order in which permits are retired.
+
+    With `holiday_moves`, a deadline on a weekend or holiday moves to the next working day.
+    """
 
     calendar: Calendar = Calendar()
     holidays: tuple[date, ...] = ()
+    holiday_moves: bool = True
     estimate_uplift: Decimal = Decimal("1.10")
     capacity_share: Decimal = Decimal("0.5")
     tier_uplift: Mapping[int, Decimal] = field(default_factory=_empty)
