@@ -1,0 +1,69 @@
+"""Free allocation: who gets how many permits of a cap, by which method, with every figure on the way.
+
+`allocate` divides one cap into free permits, an academic set-aside and the rest for auction. The three sum to the cap
+exactly. Its inputs are one frozen value with a canonical document and a hash, so that a stranger who holds the
+published document gets the same lines.
+
+Units. Outputs and energy are exact. One permit is `permit_size` base units; the base unit is the FLOP in a `flop`
+scheme and the tonne of CO2e in a `co2e` scheme.
+
+The AI allowance A = O x B x C is an energy: O in FLOP, B in J per FLOP, C without unit, so A in joules. (A benchmark
+"in watts per FLOP" has no meaning over a year.) An energy is neither a FLOP nor a tonne, so the permits that follow
+from it depend on the metric of the scheme (docs/decisions/0003-ai-allowance-units.md says why):
+
+- `flop`: the firm's usable compute F = A / E with its own verified E in J per FLOP, so permits = A / E / permit_size.
+  Who needs less energy per FLOP than the benchmark gets more FLOP permits than it used, and can sell.
+- `co2e`: the energy at the one intensity the regulator publishes for the scheme, so permits = kWh x g/kWh / 10^6 /
+  permit_size. The firm's own grid does not enter: clean power shows as fewer tonnes owed, and in C.
+"""
+
+from registry.engine.allocation.claims import (
+    HIGHEST_FACTOR,
+    AiAllowanceClaim,
+    Claim,
+    GrandfatheringClaim,
+    Method,
+    Metric,
+    ProductBenchmarkClaim,
+)
+from registry.engine.allocation.division import allocate
+from registry.engine.allocation.documents import (
+    INPUTS_FORMAT,
+    RESULT_FORMAT,
+    canonical_json,
+    inputs_document,
+    inputs_from_document,
+    inputs_hash,
+    line_document,
+    result_document,
+)
+from registry.engine.allocation.inputs import AllocationInputs, SetAsideNeed, contradictions
+from registry.engine.allocation.lines import GRAMS_PER_TONNE
+from registry.engine.allocation.results import AllocationLine, AllocationResult, Award, Step
+
+__all__ = [
+    "GRAMS_PER_TONNE",
+    "HIGHEST_FACTOR",
+    "INPUTS_FORMAT",
+    "RESULT_FORMAT",
+    "AiAllowanceClaim",
+    "AllocationInputs",
+    "AllocationLine",
+    "AllocationResult",
+    "Award",
+    "Claim",
+    "GrandfatheringClaim",
+    "Method",
+    "Metric",
+    "ProductBenchmarkClaim",
+    "SetAsideNeed",
+    "Step",
+    "allocate",
+    "canonical_json",
+    "contradictions",
+    "inputs_document",
+    "inputs_from_document",
+    "inputs_hash",
+    "line_document",
+    "result_document",
+]

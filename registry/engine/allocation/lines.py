@@ -1,0 +1,88 @@
+"""The lines of an allocation: each claim worked out step by step, in the units of the scheme."""
+
+from fractions import Fraction
+
+from registry.engine.allocation.claims import (
+    AiAllowanceClaim,
+    Claim,
+    GrandfatheringClaim,
+    Metric,
+    ProductBenchmarkClaim,
+)
+from registry.engine.allocation.inputs import AllocationInputs
+from registry.engine.allocation.results import AllocationLine, Step
+from registry.engine.emissions import JOULES_PER_KWH
+from registry.engine.rounding import exact
+
+GRAMS_PER_TONNE = 1_000_000
+
+
+def worked_out(claim: Claim, inputs: AllocationInputs) -> AllocationLine:
+    """Work one claim out, step by step."""
+    if isinstance(claim, AiAllowanceClaim):
+        steps = _ai_allowance_steps(claim, inputs)
+    elif isinstance(claim, ProductBenchmarkClaim):
+        steps = _product_benchmark_steps(claim, inputs.metric)
+    else:
+        steps = _grandfathering_steps(claim, inputs.metric)
+    claimed = steps[-1].value / exact(inputs.permit_size)
+    last = Step("permits", f"{steps[-1].name} / permit size", claimed, "permits")
+    return AllocationLine(claim.operator, claim.method, claim.product, (*steps, last), claimed)
+
+
+def _ai_allowance_steps(claim: AiAllowanceClaim, inputs: AllocationInputs) -> tuple[Step, ...]:
+    """A = O x B x C in joules, then the base units of the scheme that this energy stands for."""
+    output, benchmark = exact(claim.output_flop), exact(claim.benchmark_j_per_flop)
+    factor = exact(claim.assistance_factor)
+    allowance = output * benchmark * factor
+    given = (
+        Step("O", "verified output", output, "FLOP"),
+        Step("B", "sector benchmark", benchmark, "J/FLOP"),
+        Step("C", "assistance factor", factor, "1"),
+        Step("A", "O x B x C", allowance, "J"),
+    )
+    if inputs.metric is Metric.FLOP:
+        assert claim.own_j_per_flop is not None
+        own = exact(claim.own_j_per_flop)
+        return (
+            *given,
+            Step("E", "own verified energy per FLOP", own, "J/FLOP"),
+            Step("F", "A / E", allowance / own, "FLOP"),
+        )
+    assert inputs.intensity_g_per_kwh is not None
+    energy, intensity = allowance / JOULES_PER_KWH, exact(inputs.intensity_g_per_kwh)
+    return (
+        *given,
+        Step("A in kWh", "A / 3,600,000", energy, "kWh"),
+        Step("I", "scheme intensity", intensity, "g CO2e/kWh"),
+        Step("M", "A in kWh x I / 1,000,000", energy * intensity / GRAMS_PER_TONNE, "t CO2e"),
+    )
+
+
+def _product_benchmark_steps(claim: ProductBenchmarkClaim, metric: Metric) -> tuple[Step, ...]:
+    """Output x benchmark x factor."""
+    output, benchmark, factor = exact(claim.output), exact(claim.benchmark), exact(claim.factor)
+    return (
+        Step("output", "verified output", output, claim.product),
+        Step("benchmark", "product benchmark", benchmark, f"{base_unit(metric)} per {claim.product}"),
+        Step("factor", "adjustment factor", factor, "1"),
+        Step("claim", "output x benchmark x factor", output * benchmark * factor, base_unit(metric)),
+    )
+
+
+def _grandfathering_steps(claim: GrandfatheringClaim, metric: Metric) -> tuple[Step, ...]:
+    """Share x mean use over the base years that have a verified figure."""
+    seen = {year: exact(use) for year, use in sorted(claim.use_by_year.items()) if use is not None}
+    mean = sum(seen.values(), Fraction(0)) / len(seen)
+    share, unit = exact(claim.share), base_unit(metric)
+    years = tuple(Step(f"use {year}", "verified use", use, unit) for year, use in seen.items())
+    return (
+        *years,
+        Step("mean", f"mean of {len(seen)} of {len(claim.use_by_year)} base years", mean, unit),
+        Step("share", "share of past use", share, "1"),
+        Step("claim", "mean x share", mean * share, unit),
+    )
+
+
+def base_unit(metric: Metric) -> str:
+    return "FLOP" if metric is Metric.FLOP else "t CO2e"
