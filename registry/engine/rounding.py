@@ -13,6 +13,7 @@ one function, and its published evidence as a table in the tests. Nothing here a
 | R6 | `obligation_permits` | an obligation: the verified total over the permit size, half-up once per firm-year |
 | R7 | `floor_limit`, `floor_to_lot` | limits and auction quantities: floor |
 | R8 | `cash_sanction_minor` | a cash sanction: whole shortfall times the rate, half-up to the cent |
+| - | `coefficient` | benchmarks and factors that are published: half-up to three decimals |
 """
 
 from collections.abc import Mapping
@@ -146,3 +147,12 @@ def cash_sanction_minor(shortfall_permits: int, rate_minor: Exact) -> int:
     The rate is in minor units too and may carry a fraction, because indexed rates do.
     """
     return half_up(shortfall_permits * exact(rate_minor))
+
+
+def coefficient(value: Exact, places: int = 3) -> Decimal:
+    """Round a published benchmark or factor, half-up to three decimals unless the law says otherwise.
+
+    The cap adjustment factors of 17 CCR 95891 have three decimals (320.8 / 392.7 = 0.817 for 2021), and so have the
+    European benchmark values.
+    """
+    return EXACT_DECIMALS.scaleb(Decimal(half_up(exact(value) * 10**places)), -places)

@@ -165,3 +165,17 @@ def test_r8_sanctions_whole_shortfalls_half_up_to_the_cent(
 def test_negative_legal_quantities_are_our_own_mistake(rule: Callable[[int], int]) -> None:
     with pytest.raises(AssertionError):
         rule(-1)
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "rounded"),
+    [
+        (Fraction(3208, 3927), 3, "0.817"),  # California 2021: budget 320.8 over 392.7
+        (Fraction(2005, 3927), 3, "0.511"),  # California 2030: budget 200.5 over 392.7
+        (Decimal("1.0005"), 3, "1.001"),
+        (Decimal("1.00049"), 3, "1.000"),
+        (7, 0, "7"),
+    ],
+)
+def test_published_coefficients_are_rounded_half_up(value: rounding.Exact, places: int, rounded: str) -> None:
+    assert str(rounding.coefficient(value, places)) == rounded
