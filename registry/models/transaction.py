@@ -29,7 +29,8 @@ TRANSACTION = Lifecycle(
 class Transaction(models.Model):
     """One movement by one of the types in `registry.services.transactions`, with why it waits and how it ended.
 
-    What is asked for never changes after the proposal; the trigger `transaction_frozen` says so.
+    What is asked for never changes after the proposal; the trigger `transaction_frozen` says so. Transactions that
+    were posted together, such as the lines of an allocation, share their journal.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -51,7 +52,7 @@ class Transaction(models.Model):
     execute_after = models.DateTimeField(null=True)
     confirmed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     ended_at = models.DateTimeField(null=True)
-    journal = models.OneToOneField(Journal, null=True, on_delete=models.PROTECT, related_name="transaction")
+    journal = models.ForeignKey(Journal, null=True, on_delete=models.PROTECT, related_name="transactions")
     reverses = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="reversal")
     reason_code = models.CharField(max_length=80, blank=True)
     reason = models.CharField(max_length=500, blank=True, help_text="Why it was rejected, cancelled or failed.")
