@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from celery.schedules import schedule
+from celery.schedules import crontab, schedule
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
@@ -163,6 +163,7 @@ CELERY_BEAT_SCHEDULE = {
     "continue-closings": {"task": "exchange.continue_closings", "schedule": schedule(timedelta(seconds=60))},
     "execute-due-approvals": {"task": "accounts.execute_due_approvals", "schedule": schedule(timedelta(seconds=30))},
     "derive-serial-blocks": {"task": "ledger.derive_serial_blocks", "schedule": schedule(timedelta(seconds=30))},
+    "reconcile": {"task": "ledger.reconcile", "schedule": crontab(hour="0", minute="30")},
 }
 
 # People -------------------------------------------------------------------------------------------------------------

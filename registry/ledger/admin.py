@@ -2,8 +2,18 @@
 
 from django.contrib import admin
 
-from accounts.looking import LookOnlyAdmin
-from registry.ledger.models import Asset, Balance, Hold, Journal, LedgerAccount, SerialBlock, Transfer
+from accounts.looking import LookOnlyAdmin, LookOnlyInline
+from registry.ledger.models import (
+    Asset,
+    Balance,
+    Difference,
+    Hold,
+    Journal,
+    LedgerAccount,
+    Reconciliation,
+    SerialBlock,
+    Transfer,
+)
 
 
 @admin.register(Asset)
@@ -77,3 +87,18 @@ class SerialBlockAdmin(LookOnlyAdmin):
 
     list_display = ("asset", "first", "last", "balance", "since", "until")
     list_select_related = ("asset",)
+
+
+class DifferenceInline(LookOnlyInline):
+    """Where the second tally and the books disagree."""
+
+    model = Difference
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(LookOnlyAdmin):
+    """Second tallies of the whole ledger."""
+
+    list_display = ("started_at", "up_to", "balances", "blocks", "differences")
+    ordering = ("-id",)
+    inlines = (DifferenceInline,)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import BooleanField, Count, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
-from registry.ledger.models import Balance, LedgerAccount, SerialBlock
+from registry.ledger.models import Balance, LedgerAccount, Reconciliation, SerialBlock
 
 
 class Entry(NamedTuple):
@@ -204,3 +204,9 @@ def _possession(block: SerialBlock) -> Possession:
 def _position(account_id: int, asset_id: int) -> tuple[int, int]:
     found = Balance.objects.filter(account_id=account_id, asset_id=asset_id).values_list("balance", "held").first()
     return found or (0, 0)
+
+
+def differs(account_id: int) -> bool:
+    """Say whether the newest reconciliation found a difference between an account's books and the second tally."""
+    newest = Reconciliation.objects.order_by("-pk").first()
+    return newest is not None and newest.found.filter(account_id=account_id).exists()

@@ -7,7 +7,7 @@ from registry.ledger.models.hold import HOLD, Hold
 from registry.ledger.models.journal import Journal, Transfer
 from registry.ledger.models.mark import Mark
 from registry.ledger.models.reconciliation import Difference, Reconciliation
-from registry.ledger.models.serial import SerialBlock
+from registry.ledger.models.serial import SerialBlock, SerialStop
 
 __all__ = [
     "ACCOUNT",
@@ -21,6 +21,7 @@ __all__ = [
     "Mark",
     "Reconciliation",
     "SerialBlock",
+    "SerialStop",
     "Transfer",
     "account_number",
 ]

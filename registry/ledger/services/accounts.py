@@ -10,6 +10,7 @@ from accounts.models import Organisation
 from common.database import assert_in_transaction
 from common.errors import refuse, require
 from registry.ledger.models import ACCOUNT, Asset, Balance, LedgerAccount, account_number
+from registry.ledger.selectors import differs
 from registry.ledger.services.posting import lock_balances
 from registry.ledger.services.refusals import SENTENCES
 
@@ -94,7 +95,12 @@ def freeze_account(*, account_id: int) -> LedgerAccount:
 
 
 def unfreeze_account(*, account_id: int) -> LedgerAccount:
-    """Open a frozen account again."""
+    """Open a frozen account again, unless the second tally still finds it different from the books."""
+    require(
+        not differs(account_id),
+        "reconciliation_differs",
+        "The newest reconciliation found a difference in this account. Find its cause and reconcile again first.",
+    )
     return _move(account_id, "open")
 
 

@@ -1,0 +1,1 @@
+ALTER TABLE ledger_serial_stop DROP CONSTRAINT serial_stopped_once_at_a_time;
