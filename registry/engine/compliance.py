@@ -25,7 +25,9 @@ from enum import StrEnum
 from fractions import Fraction
 
 from registry.engine.refusals import Refusal
-from registry.engine.rounding import Exact, cash_sanction_minor, exact, obligation_permits
+from registry.engine.rounding import Exact, exact, obligation_permits
+from registry.engine.sanctions import CashSanction as CashSanction
+from registry.engine.sanctions import cash_sanction as cash_sanction
 
 GROWTH_UPLIFT = Decimal("1.10")
 """An estimate assumes that an operator without a report grew by ten per cent."""
@@ -112,15 +114,6 @@ class ObligationOutcome:
     short_at_deadline: int
     short_now: int
     cured_at: datetime | None
-
-
-@dataclass(frozen=True)
-class CashSanction:
-    """The money a shortfall costs; the missing permits stay owed."""
-
-    short_permits: int
-    rate_minor: Fraction
-    cash_minor: int
 
 
 @dataclass(frozen=True)
@@ -227,11 +220,6 @@ def obligation_outcome(
     else:
         outcome = Outcome.CURED_LATE if short_at_deadline else Outcome.MET
     return ObligationOutcome(outcome, in_time, short_at_deadline, short_now, cured_at)
-
-
-def cash_sanction(short_at_deadline: int, rate_minor: Exact) -> CashSanction:
-    """Return the cash sanction on the part that was missing at the deadline (rule R8)."""
-    return CashSanction(short_at_deadline, exact(rate_minor), cash_sanction_minor(short_at_deadline, rate_minor))
 
 
 def conservative_estimate(
