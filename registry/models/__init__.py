@@ -14,14 +14,14 @@ from registry.models.account import (
 )
 from registry.models.allocation import ALLOCATION_RUN, AllocationLine, AllocationRun
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
-from registry.models.compliance import SANCTION, ComplianceRecord, Obligation, Sanction, Surrender
+from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
 from registry.models.operator import Operator
 from registry.models.report import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
 from registry.models.rule import Rule, RuleChange
 from registry.models.run import PublishedRun
 from registry.models.scheme import PERIOD, Cap, Period, Scheme
 from registry.models.transaction import TRANSACTION, Transaction
-from registry.models.year import DUE_WORK, OBLIGATION, DueWork, Extension, ObligationEvent, Outage
+from registry.models.year import DUE_WORK, OBLIGATION, DueWork, Extension, ObligationEvent, Outage, Suspension
 
 __all__ = [
     "ALLOCATION_RUN",
@@ -67,6 +67,7 @@ __all__ = [
     "Scheme",
     "SerialFreeze",
     "Surrender",
+    "Suspension",
     "Transaction",
     "TrustedAccount",
     "VerifierStatement",

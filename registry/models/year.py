@@ -34,6 +34,7 @@ class DueWork(models.Model):
     status = models.CharField(max_length=10, choices=DUE_WORK.choices, default=DUE_WORK.initial)
     remaining_s = models.BigIntegerField(null=True, help_text="Seconds that were left when the clock was stopped.")
     attempts = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, help_text="When work that failed is tried again.")
     done_at = models.DateTimeField(null=True)
     result = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
 
@@ -103,6 +104,52 @@ class Extension(models.Model):
 
     def __str__(self) -> str:
         return f"{self.period} {self.deadline} to {self.becomes:%Y-%m-%d %H:%M}"
+
+
+class Suspension(models.Model):
+    """A time in which a court or the law stopped a scheme: its clocks stand, and nothing is surrendered.
+
+    While one is open, `resumed_at` is empty; a scheme has at most one open at a time. Only its end is ever filled in.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    scheme = models.ForeignKey(Scheme, on_delete=models.PROTECT, related_name="suspensions")
+    stopped_at = models.DateTimeField()
+    trading = models.BooleanField(help_text="Whether permits may still be traded while the scheme stands.")
+    reason = models.CharField(max_length=500, help_text="The order and the court, as the public reads it.")
+    stopped_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    resumed_at = models.DateTimeField(null=True)
+    resumed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    resumed_because = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["scheme"], condition=models.Q(resumed_at__isnull=True), name="one_open_suspension_per_scheme"
+            ),
+            models.CheckConstraint(
+                name="suspension_in_order",
+                condition=models.Q(resumed_at__isnull=True, resumed_by__isnull=True)
+                | models.Q(resumed_at__gte=models.F("stopped_at"), resumed_by__isnull=False),
+            ),
+        ]
+        ordering: ClassVar[list[str]] = ["-stopped_at", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            pgtrigger.Protect(
+                name="suspension_frozen",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("scheme", "stopped_at", "trading", "reason", "stopped_by"),
+            ),
+            pgtrigger.Protect(
+                name="suspension_ends_once",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__resumed_at__isnull=False),
+            ),
+            pgtrigger.Protect(name="suspension_kept", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheme} stopped at {self.stopped_at:%Y-%m-%d %H:%M}"
 
 
 OBLIGATION = Lifecycle(
