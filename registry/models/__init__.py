@@ -14,7 +14,7 @@ from registry.models.account import (
 )
 from registry.models.allocation import ALLOCATION_RUN, AllocationLine, AllocationRun
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
-from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
+from registry.models.compliance import SANCTION, ComplianceRecord, Obligation, Sanction, Surrender
 from registry.models.operator import Operator
 from registry.models.report import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
 from registry.models.rule import Rule, RuleChange
