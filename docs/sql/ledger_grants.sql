@@ -6,9 +6,9 @@
 -- which run with the owner's rights; it may read everything, and it may not UPDATE, DELETE or TRUNCATE what only grows.
 
 REVOKE ALL ON ledger_asset, ledger_account, ledger_balance, ledger_journal, ledger_transfer, ledger_hold, ledger_mark,
-              ledger_serial_block, ledger_entry FROM PUBLIC, :app, :auditor;
+              ledger_serial_block, ledger_serial_stop, ledger_entry FROM PUBLIC, :app, :auditor;
 GRANT SELECT ON ledger_asset, ledger_account, ledger_balance, ledger_journal, ledger_transfer, ledger_hold, ledger_mark,
-                ledger_serial_block, ledger_entry TO :app, :auditor;
+                ledger_serial_block, ledger_serial_stop, ledger_entry TO :app, :auditor;
 
 -- Naming assets, opening accounts, and moving an account along its lifecycle.
 GRANT INSERT ON ledger_asset, ledger_account TO :app;
@@ -19,6 +19,9 @@ GRANT UPDATE (issue_limit) ON ledger_balance TO :app;
 -- Serial blocks and their mark are derived data, written by the background worker.
 GRANT INSERT, UPDATE ON ledger_serial_block, ledger_mark TO :app;
 GRANT USAGE ON SEQUENCE ledger_serial_block_id_seq TO :app;
+-- Stopped serial numbers: ordered once, and ended once, which triggers guard.
+GRANT INSERT, UPDATE (until) ON ledger_serial_stop TO :app;
+GRANT USAGE ON SEQUENCE ledger_serial_stop_id_seq TO :app;
 
 -- Everything that moves or reserves, with the owner's rights and a fixed place to look for names.
 DO $$

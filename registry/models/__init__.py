@@ -3,19 +3,21 @@
 from registry.models.account import (
     GRADE,
     IDENTITY,
+    LIMIT_BREACH,
     TRUST,
     AccountTerms,
     Freeze,
     Group,
     GroupMember,
     IdentityDocument,
+    LimitBreach,
     SerialFreeze,
     TrustedAccount,
 )
 from registry.models.allocation import ALLOCATION_RUN, AllocationLine, AllocationRun
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
 from registry.models.compliance import SANCTION, ComplianceRecord, Obligation, Sanction, Surrender
-from registry.models.operator import Operator
+from registry.models.operator import HolderChange, Operator
 from registry.models.report import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
 from registry.models.rule import Rule, RuleChange
 from registry.models.run import PublishedRun
@@ -30,6 +32,7 @@ __all__ = [
     "ENFORCEMENT",
     "GRADE",
     "IDENTITY",
+    "LIMIT_BREACH",
     "OBLIGATION",
     "PERIOD",
     "REPORT",
@@ -51,7 +54,9 @@ __all__ = [
     "Freeze",
     "Group",
     "GroupMember",
+    "HolderChange",
     "IdentityDocument",
+    "LimitBreach",
     "Obligation",
     "ObligationEvent",
     "Operator",

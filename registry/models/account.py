@@ -10,7 +10,7 @@ from accounts.models import Organisation, User
 from common.lifecycle import Lifecycle
 from registry.ledger.models import Asset, LedgerAccount
 from registry.models.report import EvidenceFile
-from registry.models.scheme import Scheme
+from registry.models.scheme import Period, Scheme
 
 GRADE = Lifecycle(
     "account_grade",
@@ -20,8 +20,8 @@ GRADE = Lifecycle(
         "receive_only": {"open", "restricted", "suspended", "frozen", "closure_pending"},
         "suspended": {"open", "restricted", "receive_only", "frozen", "closure_pending"},
         "frozen": {"open", "restricted", "receive_only", "suspended"},
-        "transfer_pending": {"open", "frozen"},
-        "closure_pending": {"open", "frozen", "closed"},
+        "transfer_pending": {"open", "frozen", "closed"},
+        "closure_pending": {"open", "restricted", "receive_only", "suspended", "frozen", "closed"},
         "closed": set(),
     },
 )
@@ -123,9 +123,27 @@ class Freeze(models.Model):
     lifted_at = models.DateTimeField(null=True)
 
     class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["scheme"],
+                condition=models.Q(lifted_at__isnull=True),
+                nulls_distinct=False,
+                name="one_freeze_at_a_time",
+            ),
+        ]
         ordering: ClassVar[list[str]] = ["-frozen_at", "id"]
         triggers: ClassVar[list[pgtrigger.Trigger]] = [
             pgtrigger.Protect(name="freeze_kept", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="freeze_as_published",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("scheme", "reason", "frozen_by", "frozen_at"),
+            ),
+            pgtrigger.Protect(
+                name="freeze_as_published_ended",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__lifted_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -154,6 +172,16 @@ class SerialFreeze(models.Model):
         ordering: ClassVar[list[str]] = ["-frozen_at", "id"]
         triggers: ClassVar[list[pgtrigger.Trigger]] = [
             pgtrigger.Protect(name="serial_freeze_kept", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="serial_freeze_as_published",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("asset", "first", "last", "reason", "frozen_by", "frozen_at"),
+            ),
+            pgtrigger.Protect(
+                name="serial_freeze_as_published_ended",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__lifted_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -193,6 +221,59 @@ class GroupMember(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organisation} in {self.group}"
+
+
+LIMIT_BREACH = Lifecycle(
+    "limit_breach",
+    {"open": {"cured", "consigned", "overdue"}, "overdue": {"cured", "consigned"}, "cured": set(), "consigned": set()},
+)
+
+
+class LimitBreach(models.Model):
+    """A holding limit that a group, or an organisation in none, exceeds, as after a merger: when it has to be cured.
+
+    What is not cured in time is consigned to auction by force; what cannot be consigned, as it is held for something
+    else, leaves the breach overdue.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="limit_breaches")
+    group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="limit_breaches")
+    organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="limit_breaches")
+    reason = models.CharField(max_length=500)
+    limit_quantity = models.BigIntegerField(help_text="The most permits that may be held.")
+    counted = models.BigIntegerField(help_text="The permits that counted when the breach was found.")
+    found_at = models.DateTimeField()
+    cure_by = models.DateTimeField(help_text="Before this instant the holdings are back within the limit.")
+    status = models.CharField(max_length=10, choices=LIMIT_BREACH.choices, default=LIMIT_BREACH.initial)
+    consigned = models.BigIntegerField(default=0, help_text="Permits that were consigned by force.")
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                name="breach_is_of_a_group_or_an_organisation",
+                condition=models.Q(group__isnull=True) ^ models.Q(organisation__isnull=True),
+            ),
+            models.UniqueConstraint(
+                fields=["period", "group", "organisation"],
+                condition=models.Q(status__in=["open", "overdue"]),
+                nulls_distinct=False,
+                name="one_live_breach_of_a_limit",
+            ),
+            models.CheckConstraint(
+                name="ended_breach_has_its_time",
+                condition=~models.Q(status__in=["cured", "consigned"]) | models.Q(ended_at__isnull=False),
+            ),
+        ]
+        ordering: ClassVar[list[str]] = ["cure_by", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            LIMIT_BREACH.trigger(),
+            pgtrigger.Protect(name="limit_breach_kept", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group or self.organisation} holds {self.counted} of {self.limit_quantity} ({self.status})"
 
 
 IDENTITY = Lifecycle(

@@ -7,13 +7,18 @@ import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from accounts.models import Organisation
-from registry.ledger.models import LedgerAccount
+from accounts.models import Approval, Organisation
+from common.append_only import append_only_triggers
+from registry.ledger.models import Journal, LedgerAccount
 from registry.models.scheme import Scheme
 
 
 class Operator(models.Model):
-    """An organisation's part in one scheme. Its account may serve several schemes: the ledger keeps assets apart."""
+    """An organisation's part in one scheme. Its account may serve several schemes: the ledger keeps assets apart.
+
+    Its years, reports and debts stay with it when a new holder takes it over. The trigger `operator_changes_by_record`
+    lets holder and account change only as a `HolderChange` says, which is written first.
+    """
 
     class Cohort(models.TextChoices):
         LARGE = "large", "Large firm"
@@ -49,10 +54,50 @@ class Operator(models.Model):
             pgtrigger.Protect(
                 name="operator_frozen",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.AnyChange("scheme", "organisation", "account", "first_year"),
+                condition=pgtrigger.AnyChange("scheme", "first_year"),
+            ),
+            pgtrigger.Trigger(
+                name="operator_changes_by_record",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("organisation", "account"),
+                func="""
+                    IF NOT EXISTS (SELECT FROM registry_holderchange h
+                                    WHERE h.operator_id = NEW.id AND h.from_account_id = OLD.account_id
+                                      AND h.to_account_id = NEW.account_id
+                                      AND h.to_organisation_id = NEW.organisation_id) THEN
+                        RAISE EXCEPTION 'Cannot change the holder of an operator without a record of it'
+                          USING ERRCODE = '0A000';
+                    END IF;
+                    RETURN NEW;
+                """,
             ),
             pgtrigger.Protect(name="operator_kept", operation=pgtrigger.Delete),
         ]
 
     def __str__(self) -> str:
         return f"{self.organisation} in {self.scheme}"
+
+
+class HolderChange(models.Model):
+    """An operator that went over to a new holder, with the account that took the place of the old one. Append-only."""
+
+    id = models.BigAutoField(primary_key=True)
+    operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="holder_changes")
+    from_organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    to_organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    from_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="+")
+    to_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="+")
+    journal = models.ForeignKey(Journal, null=True, on_delete=models.PROTECT, related_name="+")
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["operator", "from_account"], name="an_account_is_handed_over_once"),
+        ]
+        ordering: ClassVar[list[str]] = ["operator", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.operator}: from {self.from_organisation} to {self.to_organisation}"

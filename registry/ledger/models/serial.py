@@ -74,7 +74,8 @@ class SerialStop(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(name="stop_is_not_empty", condition=models.Q(first__gte=1, last__gte=F("first"))),
             models.CheckConstraint(
-                name="stop_ends_after_it_began", condition=models.Q(until__isnull=True) | models.Q(until__gte=F("since"))
+                name="stop_ends_after_it_began",
+                condition=models.Q(until__isnull=True) | models.Q(until__gte=F("since")),
             ),
         ]
         ordering: ClassVar[list[str]] = ["asset", "first", "since"]
