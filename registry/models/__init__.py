@@ -16,7 +16,7 @@ from registry.models.account import (
 )
 from registry.models.allocation import ALLOCATION_RUN, AllocationLine, AllocationRun
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
-from registry.models.compliance import SANCTION, ComplianceRecord, Obligation, Sanction, Surrender
+from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
 from registry.models.operator import HolderChange, Operator
 from registry.models.report import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
 from registry.models.rule import Rule, RuleChange
@@ -56,6 +56,7 @@ __all__ = [
     "GroupMember",
     "HolderChange",
     "IdentityDocument",
+    "LetterRemoval",
     "LimitBreach",
     "Obligation",
     "ObligationEvent",

@@ -33,10 +33,13 @@ class Case(models.Model):
         CORRECTION = "correction", "Correction of a verified report"
         APPEAL = "appeal", "Appeal"
         INVALIDATION = "invalidation", "Invalidated permits to replace"
+        INSOLVENCY = "insolvency", "Insolvency"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    subject = models.CharField(max_length=20, help_text="report, estimate, allocation, status or sanction.")
+    subject = models.CharField(
+        max_length=20, help_text="report, estimate, allocation, status, sanction, surrender or operator."
+    )
     operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="cases")
     period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="cases")
     sanction = models.ForeignKey(Sanction, null=True, on_delete=models.PROTECT, related_name="appeals")

@@ -37,6 +37,13 @@ class Operator(models.Model):
     closed_on = models.DateField(
         null=True, blank=True, help_text="The day on which the operator stopped for good; free permits stop with it."
     )
+    contracted_capacity = models.DecimalField(
+        max_digits=40,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text="The most that its contracts let it use in a year, in the scheme's unit; estimates rest on it.",
+    )
     surrenders_automatically = models.BooleanField(
         default=False, help_text="Standing instruction: surrender what is owed when the period closes."
     )

@@ -23,7 +23,7 @@ REPORT = Lifecycle(
         "superseded": set(),
     },
 )
-"""An operator's report begins as submitted; the regulator's estimate begins as determined, and is never verified."""
+"""An operator's report begins as submitted; the regulator's own figure begins as determined, and is never verified."""
 
 
 class EvidenceFile(models.Model):
@@ -50,11 +50,16 @@ class EvidenceFile(models.Model):
 
 
 class Report(models.Model):
-    """One version of what an operator used in one period. A correction is a new version; the old one stays."""
+    """One version of what an operator used in one period. A correction is a new version; the old one stays.
+
+    An estimate stands in for a report that is missing. A determination is the outcome of a correction case: it takes
+    the place of a verified report that was found wrong, and counts like one.
+    """
 
     class Kind(models.TextChoices):
         OPERATOR = "operator", "Operator's report"
         ESTIMATE = "estimate", "Regulator's estimate"
+        DETERMINATION = "determination", "Regulator's determination"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="reports")
@@ -84,7 +89,7 @@ class Report(models.Model):
             models.CheckConstraint(
                 name="only_estimates_are_determined",
                 condition=models.Q(kind="operator", status__in=["submitted", "verified", "returned", "superseded"])
-                | models.Q(kind="estimate", status__in=["determined", "superseded"]),
+                | models.Q(kind__in=["estimate", "determination"], status__in=["determined", "superseded"]),
             ),
             models.CheckConstraint(
                 name="returned_report_says_why", condition=~models.Q(status="returned") | ~models.Q(return_reason="")

@@ -83,6 +83,9 @@ class Period(models.Model):
     surrender_due = models.DateTimeField(help_text="Permits must have been received before this instant.")
     permit = models.OneToOneField(Asset, on_delete=models.PROTECT, related_name="period")
     status = models.CharField(max_length=20, choices=PERIOD.choices, default=PERIOD.initial)
+    names_public_at = models.DateTimeField(
+        null=True, blank=True, help_text="From when letters are public by name; empty until closed, or never."
+    )
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
