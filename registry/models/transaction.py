@@ -53,7 +53,7 @@ class Transaction(models.Model):
     confirmed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     ended_at = models.DateTimeField(null=True)
     journal = models.ForeignKey(Journal, null=True, on_delete=models.PROTECT, related_name="transactions")
-    reverses = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="reversal")
+    reverses = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="reversals")
     reason_code = models.CharField(max_length=80, blank=True)
     reason = models.CharField(max_length=500, blank=True, help_text="Why it was rejected, cancelled or failed.")
 
@@ -73,6 +73,11 @@ class Transaction(models.Model):
             models.CheckConstraint(
                 name="delayed_transaction_has_its_time",
                 condition=~models.Q(status="delayed") | models.Q(execute_after__isnull=False),
+            ),
+            models.UniqueConstraint(
+                name="one_live_reversal_per_transaction",
+                fields=["reverses"],
+                condition=~models.Q(status__in=["rejected", "cancelled", "failed"]),
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
