@@ -163,6 +163,7 @@ CELERY_BEAT_SCHEDULE = {
     "continue-closings": {"task": "exchange.continue_closings", "schedule": schedule(timedelta(seconds=60))},
     "execute-due-approvals": {"task": "accounts.execute_due_approvals", "schedule": schedule(timedelta(seconds=30))},
     "derive-serial-blocks": {"task": "ledger.derive_serial_blocks", "schedule": schedule(timedelta(seconds=30))},
+    "remind-of-tasks": {"task": "accounts.remind", "schedule": crontab(minute="7")},
     "reconcile": {"task": "ledger.reconcile", "schedule": crontab(hour="0", minute="30")},
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import APPROVAL, Approval, Organisation, User
-from accounts.services import audit
+from accounts.services import audit, tasks
 from common.errors import Refused, Unknown, require, require_permission
 from common.idempotency import canonical_json, fingerprint
 
@@ -99,6 +99,15 @@ def propose(
         proposed_at=now,
     )
     known.reserve(approval, now)
+    tasks.open_task(
+        key=tasks.approval_key(approval),
+        kind="approval",
+        organisation=organisation,
+        title=approval.summary,
+        link=f"/approvals/{approval.pk}/",
+        approval=approval,
+        now=now,
+    )
     audit.record(
         actor, "accounts.approval.proposed", approval, at=now, organisation=organisation, act=act, summary=summary
     )
@@ -114,6 +123,7 @@ def approve(*, actor: User, approval_id: uuid.UUID, now: datetime) -> Approval:
     APPROVAL.require(approval.status, "approved")
     act.check(approval.parameters)
     approval.decided_by, approval.decided_at = actor, now
+    tasks.end_task(key=tasks.approval_key(approval), actor=actor, now=now)
     _move(approval, "approved")
     audit.record(
         actor, "accounts.approval.approved", approval, at=now, organisation=approval.organisation, act=approval.act
@@ -209,6 +219,12 @@ def _end(approval: Approval, status: str, actor: User, reason: str, now: datetim
         approval.decided_by, approval.decided_at = actor, now
     approval.reason = reason.strip()[:500]
     _move(approval, status)
+    tasks.end_task(
+        key=tasks.approval_key(approval),
+        actor=actor,
+        now=now,
+        status="cancelled" if status == "cancelled" else "completed",
+    )
     _act(approval.act).give_back(approval, now)
     audit.record(
         actor, f"accounts.approval.{status}", approval, at=now, organisation=approval.organisation, reason=reason
@@ -223,6 +239,7 @@ def _require_second_person(act: Act, actor: User, approval: Approval) -> None:
         "You proposed this yourself. Ask a colleague who may approve it.",
     )
     require_permission(act.may_approve(actor, approval.organisation), "Your role does not let you decide this.")
+    tasks.require_not_claimed_by_another(approval, actor)
 
 
 def _move(approval: Approval, status: str) -> None:
