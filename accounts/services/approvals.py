@@ -30,7 +30,8 @@ class Act:
     """What the approvals need to know of one act.
 
     `check` refuses what the rules forbid and changes nothing; it runs at proposal, at approval and at execution.
-    `execute` does the act inside the open transaction and returns what the record keeps of the result.
+    `recheck` runs beside it at approval, for checks that need the proposal itself and the time. `execute` does the act
+    inside the open transaction and returns what the record keeps of the result.
     `reserve` sets aside what the act will need, in the transaction of the proposal, and `give_back` returns it when the
     proposal is rejected, cancelled or fails. `delay` is how long an approved act waits, so that it can be cancelled.
     """
@@ -43,6 +44,7 @@ class Act:
     reserve: Callable[[Approval, datetime], None] = _nothing
     give_back: Callable[[Approval, datetime], None] = _nothing
     delay: timedelta = timedelta(0)
+    recheck: Callable[[Approval, datetime], None] = _nothing
 
 
 _acts: dict[str, Act] = {}
@@ -122,6 +124,7 @@ def approve(*, actor: User, approval_id: uuid.UUID, now: datetime) -> Approval:
     _require_second_person(act, actor, approval)
     APPROVAL.require(approval.status, "approved")
     act.check(approval.parameters)
+    act.recheck(approval, now)
     approval.decided_by, approval.decided_at = actor, now
     tasks.end_task(key=tasks.approval_key(approval), actor=actor, now=now)
     _move(approval, "approved")
