@@ -24,6 +24,7 @@ from registry.engine.parameters import (
     changes,
     contradictions,
     contradictions_over_time,
+    difference,
     effective,
     in_force,
     policy_on,
@@ -622,6 +623,21 @@ def test_a_flattened_history_says_the_same_on_every_day_as_the_latest_change_tha
         assert [entry.value for entry in in_force(history, day).values()] == naive
     assert effective(flat) == flat
     assert read_entries([write_entry(entry) for entry in flat], []) == flat
+
+
+@given(HISTORIES, HISTORIES)
+@settings(max_examples=200, deadline=None)
+def test_the_difference_turns_one_rule_book_into_another_and_touches_only_days_that_differ(
+    history: list[Entry], target: list[Entry]
+) -> None:
+    found = difference(history, target, "Replaced")
+
+    assert effective((*history, *found)) == effective(target)
+    assert difference(target, target, "Replaced") == ()
+    for entry in found:
+        assert [e.value for e in effective(history) if e.holds_on(entry.valid_from)] != [
+            e.value for e in effective(target) if e.holds_on(entry.valid_from)
+        ]
 
 
 def test_a_later_change_supersedes_an_earlier_one_and_gives_way_where_it_ends() -> None:

@@ -44,20 +44,53 @@ def effective(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 def _spans(same: list[Entry]) -> list[Entry]:
     """Flatten the history of one rule."""
-    days: list[date] = sorted({day for entry in same for day in (entry.valid_from, entry.valid_to) if day is not None})
-    spans: list[Entry] = []
-    for day, end in zip(days, [*days[1:], None], strict=True):
+    spans = []
+    for day, end in _intervals(same):
         holding = [entry for entry in same if entry.holds_on(day)]
-        if not holding or holding[-1].value is None:
-            continue
-        latest = holding[-1]
-        before = spans[-1] if spans else None
-        continues = before is not None and (before.valid_to, before.source) == (day, latest.source)
-        if before is not None and continues and same_json(before.value, latest.value):
-            spans[-1] = Entry(before.name, before.value, before.valid_from, end, before.source)
-        else:
+        if holding and holding[-1].value is not None:
+            latest = holding[-1]
             spans.append(Entry(latest.name, latest.value, day, end, latest.source))
-    return spans
+    return list(_joined(spans))
+
+
+def difference(entries: Iterable[Entry], target: Iterable[Entry], source: str) -> tuple[Entry, ...]:
+    """Return the rules that turn a history of changes into another rule book, for the days that differ and no others.
+
+    What the target does not have is taken back; `source` is why.
+    """
+    old, new = effective(entries), effective(target)
+    found: list[Entry] = []
+    for name in PARAMETERS:
+        before, after = ([span for span in book if span.name == name] for book in (old, new))
+        for day, end in _intervals((*before, *after)):
+            was = next((span for span in before if span.holds_on(day)), None)
+            wanted = next((span for span in after if span.holds_on(day)), None)
+            if _says_the_same(was, wanted):
+                continue
+            if wanted is None:
+                found.append(Entry(name, None, day, end, source))
+            else:
+                found.append(Entry(name, wanted.value, day, end, wanted.source))
+    return _joined(found)
+
+
+def _says_the_same(one: Entry | None, other: Entry | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.source == other.source and same_json(one.value, other.value)
+
+
+def _joined(entries: list[Entry]) -> tuple[Entry, ...]:
+    """Make one of two entries where the second goes on with what the first says."""
+    joined: list[Entry] = []
+    for entry in entries:
+        before = joined[-1] if joined else None
+        goes_on = before is not None and (before.name, before.valid_to) == (entry.name, entry.valid_from)
+        if before is not None and goes_on and _says_the_same(before, entry):
+            joined[-1] = Entry(before.name, before.value, before.valid_from, entry.valid_to, before.source)
+        else:
+            joined.append(entry)
+    return tuple(joined)
 
 
 def same_json(one: Json, other: Json) -> bool:
@@ -68,6 +101,12 @@ def same_json(one: Json, other: Json) -> bool:
 def days_of_change(entries: Iterable[Entry]) -> list[date]:
     """Return every day on which a rule begins or ends, in order."""
     return sorted({day for entry in entries for day in (entry.valid_from, entry.valid_to) if day is not None})
+
+
+def _intervals(entries: Iterable[Entry]) -> list[tuple[date, date | None]]:
+    """Return the spans of days within which no rule begins or ends; the last one has no end."""
+    days = days_of_change(entries)
+    return list(zip(days, [*days[1:], None], strict=False))
 
 
 def policy_on(
