@@ -1,4 +1,4 @@
-"""Compliance: the status letter of an operator, its shortfall, and what a shortfall costs.
+"""Compliance: the status letter of an operator, its shortfall, the state of an obligation, and what a correction does.
 
 The status follows the rule of the UK ETS registry. It is cumulative over all years since the operator's first: a
 surplus carries over by itself, a shortfall stays until it is cured, and a correction upwards of an old year opens it
@@ -15,17 +15,22 @@ again. It depends on nothing but the record handed in, so anybody who has the re
 Two oddities of the UK engine are not copied: with first year = last year = current year, excluding any year whatever
 made the operator EXCLUDED (here the current year has to be excluded), and the closing status became EXCLUDED without
 looking at the running year (here that year has to be excluded too).
+
+An obligation of one deadline has a state beside the letter (policy chapter 2.2). It too follows from facts, by
+`obligation_state`; `MOVES` is the table of what may follow what.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from types import MappingProxyType
 
+from registry.engine.policy import ComplianceRule
 from registry.engine.refusals import Refusal
-from registry.engine.rounding import Exact, exact, obligation_permits
+from registry.engine.rounding import Exact, exact, half_up, obligation_permits
 from registry.engine.sanctions import CashSanction as CashSanction
 from registry.engine.sanctions import cash_sanction as cash_sanction
 
@@ -53,6 +58,104 @@ class Outcome(StrEnum):
     MET = "MET"
     SHORT = "SHORT"
     CURED_LATE = "CURED_LATE"
+
+
+class ObligationState(StrEnum):
+    """Where one obligation stands between the first meter reading and the end of every dispute."""
+
+    DRAFT = "DRAFT"
+    REPORTED = "REPORTED"
+    VERIFIED = "VERIFIED"
+    DUE = "DUE"
+    MET = "MET"
+    SHORT = "SHORT"
+    CURED_LATE = "CURED_LATE"
+    AUTO_DEDUCTED = "AUTO_DEDUCTED"
+    SET_OFF = "SET_OFF"
+    IN_APPEAL = "IN_APPEAL"
+    CLOSED = "CLOSED"
+
+
+_SETTLED = frozenset({ObligationState.SHORT, ObligationState.IN_APPEAL, ObligationState.CLOSED})
+"""What may follow where a shortfall was covered: it opens again, it is disputed, or it is over."""
+
+MOVES: Mapping[ObligationState, frozenset[ObligationState]] = MappingProxyType(
+    {
+        ObligationState.DRAFT: frozenset({ObligationState.REPORTED, ObligationState.VERIFIED}),
+        ObligationState.REPORTED: frozenset({ObligationState.DRAFT, ObligationState.VERIFIED}),
+        ObligationState.VERIFIED: frozenset({ObligationState.DUE, ObligationState.MET, ObligationState.SHORT}),
+        ObligationState.DUE: frozenset({ObligationState.MET, ObligationState.SHORT}),
+        ObligationState.MET: _SETTLED | {ObligationState.DUE},
+        ObligationState.SHORT: frozenset(
+            {
+                ObligationState.MET,
+                ObligationState.CURED_LATE,
+                ObligationState.AUTO_DEDUCTED,
+                ObligationState.SET_OFF,
+                ObligationState.IN_APPEAL,
+            }
+        ),
+        ObligationState.CURED_LATE: _SETTLED | {ObligationState.MET},
+        ObligationState.AUTO_DEDUCTED: _SETTLED,
+        ObligationState.SET_OFF: _SETTLED,
+        ObligationState.IN_APPEAL: frozenset(
+            {
+                ObligationState.MET,
+                ObligationState.SHORT,
+                ObligationState.CURED_LATE,
+                ObligationState.AUTO_DEDUCTED,
+                ObligationState.SET_OFF,
+                ObligationState.CLOSED,
+            }
+        ),
+        ObligationState.CLOSED: frozenset({ObligationState.SHORT}),
+    }
+)
+"""Which state may follow which (policy chapter 2.2). Beyond the straight line: an estimate needs no report; a report
+sent back is a draft again; a reversal or a correction upwards opens what was met, even after it was closed; one found
+too high, or an appeal upheld, makes a late cure unneeded."""
+
+
+@dataclass(frozen=True)
+class ObligationFacts:
+    """All that the state of one obligation depends on, at one instant; every quantity is whole permits.
+
+    `surrendered` is what the operator gave up by then, less reversals, `in_time` what of it had come by the deadline;
+    `deducted` was taken from its account, `set_off` from its free delivery. `owed_at_deadline` is what was known to be
+    owed then: a later correction upwards was nobody's delay. `is_verified` holds for a regulator's estimate too,
+    `is_open` from the moment the obligation was put to the operator, and `is_closed` until something is missing again.
+    """
+
+    is_reported: bool = False
+    is_verified: bool = False
+    is_open: bool = False
+    is_past_deadline: bool = False
+    owed: int = 0
+    owed_at_deadline: int = 0
+    surrendered: int = 0
+    in_time: int = 0
+    deducted: int = 0
+    set_off: int = 0
+    has_open_appeal: bool = False
+    is_closed: bool = False
+
+    @property
+    def missing(self) -> int:
+        """What is owed and not covered by anything yet."""
+        return max(0, self.owed - self.surrendered - self.deducted - self.set_off)
+
+
+@dataclass(frozen=True)
+class CorrectionEffect:
+    """What a correction of a verified figure does: permits owed on top, permits given back, or a credit; never cash.
+
+    `sanctionable` is what was missing of the figure known at the deadline; the difference itself is not in it.
+    """
+
+    difference_owed: int
+    sanctionable: int
+    returned: tuple[tuple[int, int], ...] = ()
+    credit: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,19 +325,94 @@ def obligation_outcome(
     return ObligationOutcome(outcome, in_time, short_at_deadline, short_now, cured_at)
 
 
+def obligation_state(facts: ObligationFacts) -> ObligationState:
+    """Derive the state of an obligation from its facts.
+
+    An open appeal shows over a shortfall and over its late cure. What covered a shortfall last in the order of
+    enforcement names it: a set-off, else a deduction, else the operator's own late surrender. Closed is what is closed
+    with nothing missing; a correction upwards makes it short again.
+    """
+    if not facts.is_verified:
+        return ObligationState.REPORTED if facts.is_reported else ObligationState.DRAFT
+    if not facts.is_open:
+        return ObligationState.VERIFIED
+    if not facts.is_past_deadline:
+        return ObligationState.DUE if facts.missing else ObligationState.MET
+    was_short = facts.owed_at_deadline > facts.in_time
+    if facts.has_open_appeal and (was_short or facts.missing):
+        return ObligationState.IN_APPEAL
+    if facts.missing:
+        return ObligationState.SHORT
+    if facts.is_closed:
+        return ObligationState.CLOSED
+    if facts.set_off:
+        return ObligationState.SET_OFF
+    if facts.deducted:
+        return ObligationState.AUTO_DEDUCTED
+    return ObligationState.CURED_LATE if was_short else ObligationState.MET
+
+
+def partial_obligation(place: int, verified: Sequence[int], annual_share: Sequence[Exact], surrendered: int = 0) -> int:
+    """Return the permits due for the year at a place (0 is the first) of a period of several years.
+
+    In every year but the last it is the year's share of that year's verified use, half-up (R6): 30 % in California
+    [CA-95856], 50 % under RGGI [RGGI-NY]. The last year settles the period: all that was verified less all that was
+    `surrendered` before, never below zero; a surplus of the first years counts there.
+    """
+    assert 0 <= place < len(annual_share) and len(verified) > place
+    assert surrendered >= 0 and all(permits >= 0 for permits in verified)
+    if place < len(annual_share) - 1:
+        return half_up(verified[place] * exact(annual_share[place]))
+    return max(0, sum(verified[: place + 1]) - surrendered)
+
+
+def correction_effect(
+    *,
+    owed_before: int,
+    owed_after: int,
+    in_time: int,
+    retired: Sequence[tuple[int, int]],
+    carries: bool = False,
+) -> CorrectionEffect:
+    """Return what follows when a verified figure is corrected after the surrender (policy chapter 2.3 cases 2 and 3).
+
+    `retired` lists what the operator gave up, as (vintage, permits) in the order in which it was retired. A figure
+    found too low is owed from now on, without excess penalty on the difference [CJEU][DE]; what was missing already is
+    not in the difference. One found too high gives back permits of the same vintages, the last retired first, and at
+    most what the correction took away; with `carries` they stay surrendered as a credit. There is never cash.
+    """
+    assert min(owed_before, owed_after, in_time) >= 0
+    given = sum(permits for _, permits in retired)
+    surplus = max(0, min(given, owed_before) - owed_after)
+    return CorrectionEffect(
+        difference_owed=max(0, owed_after - max(given, owed_before)),
+        sanctionable=max(0, min(owed_before, owed_after) - in_time),
+        returned=() if carries else _last_first(retired, surplus),
+        credit=surplus if carries else 0,
+    )
+
+
 def conservative_estimate(
-    *, last_verified: Exact | None, metered: Exact | None, contracted_capacity: Exact | None
+    *,
+    last_verified: Exact | None,
+    metered: Exact | None,
+    contracted_capacity: Exact | None,
+    uplift: Exact = GROWTH_UPLIFT,
+    capacity_share: Exact = CAPACITY_SHARE,
+    meter_uplift: Exact = 0,
 ) -> Estimate | Refusal:
     """Estimate a year without a report: the highest of what we know, in base units of the scheme.
 
-    Last verified total x 1.10, the meters' total, half the contracted capacity; the first named wins a tie.
+    Last verified total x 1.10, the meters' total, half the contracted capacity; the first named wins a tie. The weights
+    are a scheme's rule (policy chapter 2.3 case 1); `meter_uplift` is what its data tier adds to the meters, 0.05 for
+    counters and 0.15 for estimates (policy chapter 1.10).
     """
     known = [
         (exact(figure) * exact(weight), basis)
         for figure, weight, basis in (
-            (last_verified, GROWTH_UPLIFT, "last_verified"),
-            (metered, 1, "metered"),
-            (contracted_capacity, CAPACITY_SHARE, "contracted_capacity"),
+            (last_verified, uplift, "last_verified"),
+            (metered, 1 + exact(meter_uplift), "metered"),
+            (contracted_capacity, capacity_share, "contracted_capacity"),
         )
         if figure is not None
     ]
@@ -242,6 +420,30 @@ def conservative_estimate(
         return Refusal("nothing_to_estimate_from", "Give a past report, a meter reading or the contracted capacity.")
     total, basis = max(known, key=lambda candidate: candidate[0])
     return Estimate(total, basis)
+
+
+def contradictions(rule: ComplianceRule) -> list[Refusal]:
+    """List everything in the rules of estimates and retirement that cannot be meant; `deadlines` checks the dates."""
+    found = []
+    if rule.estimate_uplift < 1:
+        found.append(Refusal("estimate_uplift_below_one", "An estimate never falls below the last verified figure."))
+    if not 0 <= rule.capacity_share <= 1:
+        found.append(Refusal("capacity_share_out_of_range", "The share of the capacity lies between 0 and 1."))
+    found += [
+        Refusal("tier_uplift_negative", f"Data tier {tier} adds {uplift}: enter zero or more.")
+        for tier, uplift in sorted(rule.tier_uplift.items())
+        if uplift < 0
+    ]
+    in_order = [uplift for _, uplift in sorted(rule.tier_uplift.items())]
+    if in_order != sorted(in_order):
+        found.append(Refusal("tier_uplift_falls", "A coarser data tier never adds less than a finer one."))
+    if "permit" not in rule.retire_order:
+        found.append(Refusal("permits_never_retired", "The order of retirement has to name permits."))
+    if len(set(rule.retire_order)) != len(rule.retire_order):
+        found.append(Refusal("retire_order_twice", "The order of retirement names each kind once."))
+    if min(rule.shutdown_report_days, rule.offset_replacement_months, rule.appeal_days) < 0:
+        found.append(Refusal("days_negative", "A time to report, to replace or to appeal is zero or more."))
+    return found
 
 
 def _status(record: ComplianceRecord, counted: range, must_be_excluded: Iterable[int]) -> Status:
@@ -283,3 +485,14 @@ def _cured_at(receipts: Iterable[Receipt], owed: int, deadline: datetime) -> dat
         if total >= owed and receipt.received_at > deadline:
             return receipt.received_at
     return None
+
+
+def _last_first(retired: Sequence[tuple[int, int]], surplus: int) -> tuple[tuple[int, int], ...]:
+    """Return (vintage, permits) to give back, the last retired first."""
+    back = []
+    for vintage, permits in reversed(retired):
+        part = min(permits, surplus)
+        if part:
+            back.append((vintage, part))
+            surplus -= part
+    return tuple(back)

@@ -1,6 +1,6 @@
 """The status letter, late cures, sanctions and estimates: what an operator's record says about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,21 +12,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.engine.compliance import (
+    MOVES,
     Compliance,
     ComplianceRecord,
+    CorrectionEffect,
     Estimate,
+    ObligationFacts,
     ObligationOutcome,
+    ObligationState,
     Outcome,
     Receipt,
     Status,
     cash_sanction,
     compliance,
     conservative_estimate,
+    contradictions,
+    correction_effect,
     obligation,
     obligation_outcome,
+    obligation_state,
+    partial_obligation,
     provisional_compliance,
     surrendered_by,
 )
+from registry.engine.policy import ComplianceRule
 from registry.engine.refusals import Refusal
 
 A, B, C, EXCLUDED, NONE = Status.A, Status.B, Status.C, Status.EXCLUDED, Status.NOT_APPLICABLE
@@ -331,3 +340,269 @@ def test_there_is_no_estimate_from_nothing() -> None:
 
 def test_the_obligation_is_rounded_once_a_year() -> None:
     assert obligation(Decimal("1500000000000000000"), 10**18) == 2
+
+
+@pytest.mark.parametrize(
+    ("figures", "weights", "estimate"),
+    [
+        # A scheme's own weights.
+        ((100, 90, 150), {"uplift": Decimal("1.2")}, Estimate(Fraction(120), "last_verified")),
+        ((100, 90, 150), {"capacity_share": 1}, Estimate(Fraction(150), "contracted_capacity")),
+        ((100, 90, 150), {"uplift": 1, "capacity_share": 0}, Estimate(Fraction(100), "last_verified")),
+        # Data tiers 1 to 3 add 0, 5 and 15 per cent to the meters.
+        ((None, 100, None), {"meter_uplift": 0}, Estimate(Fraction(100), "metered")),
+        ((None, 100, None), {"meter_uplift": Decimal("0.05")}, Estimate(Fraction(105), "metered")),
+        ((100, 100, None), {"meter_uplift": Decimal("0.15")}, Estimate(Fraction(115), "metered")),
+        ((100, 100, None), {"meter_uplift": Decimal("0.1")}, Estimate(Fraction(110), "last_verified")),
+    ],
+)
+def test_the_weights_of_an_estimate_are_a_rule(
+    figures: tuple[int | None, int | None, int | None], weights: dict[str, int | Decimal], estimate: Estimate
+) -> None:
+    last, metered, capacity = figures
+
+    found = conservative_estimate(
+        last_verified=last,
+        metered=metered,
+        contracted_capacity=capacity,
+        uplift=weights.get("uplift", Decimal("1.10")),
+        capacity_share=weights.get("capacity_share", Decimal("0.5")),
+        meter_uplift=weights.get("meter_uplift", 0),
+    )
+
+    assert found == estimate
+
+
+THIRTY, HALF = Decimal("0.30"), Decimal("0.50")
+
+
+@pytest.mark.parametrize(
+    ("place", "verified", "shares", "surrendered", "due"),
+    [
+        # California: 30 % of each year, the rest after the period.
+        (0, [1_000], [THIRTY, THIRTY, 1], 0, 300),
+        (1, [1_000, 2_000], [THIRTY, THIRTY, 1], 300, 600),
+        (2, [1_000, 2_000, 500], [THIRTY, THIRTY, 1], 900, 2_600),
+        # RGGI: 50 %, 50 %, all [RGGI-NY].
+        (0, [999], [HALF, HALF, 1], 0, 500),  # 499.5 half-up
+        (1, [999, 1_000], [HALF, HALF, 1], 500, 500),
+        (2, [999, 1_000, 1_000], [HALF, HALF, 1], 1_000, 1_999),
+        # What was surrendered too much in the first years counts in the last.
+        (2, [10, 10, 10], [HALF, HALF, 1], 40, 0),
+        # One year is a period too, and a last year settles it all whatever its share.
+        (0, [7], [1], 0, 7),
+        (0, [7], [1], 3, 4),
+    ],
+)
+def test_part_of_a_year_is_due_before_the_period_is_settled(
+    place: int, verified: list[int], shares: list[int | Decimal], surrendered: int, due: int
+) -> None:
+    assert partial_obligation(place, verified, shares, surrendered) == due
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.decimals("0", "1", places=2)), min_size=1, max_size=5))
+def test_partial_obligations_sum_to_what_was_verified(years_of_use: list[tuple[int, Decimal]]) -> None:
+    verified = [permits for permits, _ in years_of_use]
+    surrendered = 0
+
+    for place in range(len(verified)):
+        due = partial_obligation(place, verified, [share for _, share in years_of_use], surrendered)
+        assert due <= sum(verified[: place + 1]) - surrendered + 1
+        surrendered += due
+
+    assert surrendered == sum(verified)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "in_time", "retired", "effect"),
+    [
+        # Case 2: a report found too low after an honest surrender is owed, and nothing of it is sanctioned.
+        (100, 130, 100, [(2027, 100)], CorrectionEffect(30, 0)),
+        (100, 130, 110, [(2027, 110)], CorrectionEffect(20, 0)),
+        (100, 130, 140, [(2027, 140)], CorrectionEffect(0, 0)),
+        (100, 130, 60, [(2027, 60)], CorrectionEffect(30, 40)),
+        (100, 130, 60, [(2027, 100)], CorrectionEffect(30, 40)),  # cured late
+        # Case 3: one found too high gives back the same vintages, the last retired first.
+        (100, 80, 100, [(2027, 100)], CorrectionEffect(0, 0, ((2027, 20),))),
+        (100, 80, 100, [(2026, 90), (2027, 10)], CorrectionEffect(0, 0, ((2027, 10), (2026, 10)))),
+        (100, 80, 120, [(2027, 120)], CorrectionEffect(0, 0, ((2027, 20),))),  # what was given freely stays given
+        (100, 80, 90, [(2027, 90)], CorrectionEffect(0, 0, ((2027, 10),))),
+        (100, 80, 50, [(2027, 50)], CorrectionEffect(0, 30)),
+        (100, 0, 100, [(2025, 1), (2026, 99)], CorrectionEffect(0, 0, ((2026, 99), (2025, 1)))),
+        (100, 100, 100, [(2027, 100)], CorrectionEffect(0, 0)),
+    ],
+)
+def test_a_correction_is_owed_or_given_back_and_never_paid(
+    before: int, after: int, in_time: int, retired: list[tuple[int, int]], effect: CorrectionEffect
+) -> None:
+    found = correction_effect(owed_before=before, owed_after=after, in_time=in_time, retired=retired)
+
+    assert found == effect
+
+
+def test_a_surplus_may_be_carried_as_a_credit() -> None:
+    found = correction_effect(owed_before=100, owed_after=80, in_time=100, retired=[(2027, 100)], carries=True)
+
+    assert found == CorrectionEffect(0, 0, (), 20)
+
+
+amounts = st.integers(0, 500)
+
+
+@given(amounts, amounts, st.lists(st.tuples(st.integers(2024, 2028), amounts), max_size=4), st.booleans())
+def test_a_correction_leaves_exactly_what_the_corrected_figure_asks_for(
+    before: int, after: int, retired: list[tuple[int, int]], carries: bool
+) -> None:
+    given_up = sum(permits for _, permits in retired)
+
+    found = correction_effect(owed_before=before, owed_after=after, in_time=given_up, retired=retired, carries=carries)
+
+    back = sum(permits for _, permits in found.returned)
+    missing_before, missing_after = max(0, before - given_up), max(0, after - given_up)
+    assert found.difference_owed == max(0, missing_after - missing_before)
+    assert back + found.credit <= max(0, before - after)
+    assert given_up - back - found.credit >= min(given_up, after)
+    assert not (found.difference_owed and (back or found.credit))
+    assert all(permits <= sum(n for v, n in retired if v == vintage) for vintage, permits in found.returned)
+    assert found.sanctionable <= missing_before
+
+
+DRAFT = ObligationFacts()
+OPEN = ObligationFacts(is_reported=True, is_verified=True, is_open=True, owed=100)
+LATE = replace(OPEN, is_past_deadline=True, owed_at_deadline=100)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        (DRAFT, ObligationState.DRAFT),
+        (replace(DRAFT, is_reported=True), ObligationState.REPORTED),
+        (replace(OPEN, is_open=False), ObligationState.VERIFIED),
+        (replace(OPEN, is_open=False, is_reported=False), ObligationState.VERIFIED),
+        (OPEN, ObligationState.DUE),
+        (replace(OPEN, surrendered=99), ObligationState.DUE),
+        (replace(OPEN, surrendered=100), ObligationState.MET),
+        (replace(OPEN, owed=0), ObligationState.MET),
+        (replace(LATE, surrendered=100, in_time=100), ObligationState.MET),
+        (LATE, ObligationState.SHORT),
+        (replace(LATE, surrendered=99, in_time=99), ObligationState.SHORT),
+        # One second late is late.
+        (replace(LATE, surrendered=100, in_time=99), ObligationState.CURED_LATE),
+        (replace(LATE, surrendered=60, in_time=60, deducted=40), ObligationState.AUTO_DEDUCTED),
+        (replace(LATE, surrendered=60, in_time=60, deducted=39), ObligationState.SHORT),
+        (replace(LATE, surrendered=60, in_time=60, deducted=30, set_off=10), ObligationState.SET_OFF),
+        (replace(LATE, has_open_appeal=True), ObligationState.IN_APPEAL),
+        (replace(LATE, surrendered=100, has_open_appeal=True), ObligationState.IN_APPEAL),
+        (replace(LATE, surrendered=100, in_time=100, has_open_appeal=True), ObligationState.MET),
+        (replace(LATE, surrendered=100, in_time=100, is_closed=True), ObligationState.CLOSED),
+        (replace(LATE, surrendered=100, is_closed=True), ObligationState.CLOSED),
+        # A correction upwards is nobody's delay, but it is owed.
+        (replace(LATE, owed=130, surrendered=100, in_time=100), ObligationState.SHORT),
+        (replace(LATE, owed=130, surrendered=130, in_time=100), ObligationState.MET),
+        (replace(LATE, owed=130, surrendered=100, in_time=100, is_closed=True), ObligationState.SHORT),
+    ],
+)
+def test_the_state_of_an_obligation_follows_from_its_facts(facts: ObligationFacts, state: ObligationState) -> None:
+    assert obligation_state(facts) == state
+
+
+def what_may_happen(facts: ObligationFacts) -> Iterator[ObligationFacts]:
+    """Every single event of the year that may follow, in permits of at most two."""
+    state, most = obligation_state(facts), 2
+    if not facts.is_verified:
+        yield replace(facts, is_reported=not facts.is_reported)
+        yield from (replace(facts, is_verified=True, owed=owed) for owed in range(most + 1))
+    elif not facts.is_open:
+        yield replace(facts, is_open=True)
+    if not facts.is_past_deadline:
+        owed = facts.owed if facts.is_open else 0
+        yield replace(facts, is_past_deadline=True, owed_at_deadline=owed, in_time=facts.surrendered)
+    if facts.is_open:
+        changed = [replace(facts, surrendered=facts.surrendered + more) for more in (-1, 1)]
+        changed += [
+            replace(facts, owed=owed, owed_at_deadline=min(owed, facts.owed_at_deadline)) for owed in range(most + 1)
+        ]
+        for one in changed:
+            if 0 <= one.surrendered <= most:
+                yield replace(one, is_closed=one.is_closed and not one.missing)
+    if state is ObligationState.SHORT:
+        yield replace(facts, deducted=1)
+        yield replace(facts, set_off=1)
+    if state in {
+        ObligationState.SHORT,
+        ObligationState.CURED_LATE,
+        ObligationState.AUTO_DEDUCTED,
+        ObligationState.SET_OFF,
+    }:
+        yield replace(facts, has_open_appeal=True)
+    if facts.has_open_appeal:
+        covered = facts.surrendered + facts.deducted + facts.set_off
+        in_time, owed = min(facts.owed_at_deadline, facts.in_time), min(facts.owed, covered)
+        yield replace(facts, has_open_appeal=False)
+        yield replace(facts, has_open_appeal=False, owed_at_deadline=in_time, owed=owed)
+    if facts.is_past_deadline and facts.is_open and not facts.missing:
+        yield replace(facts, has_open_appeal=False, is_closed=True)
+
+
+def test_the_table_of_moves_is_what_a_year_can_do_and_nothing_else() -> None:
+    seen, waiting = {DRAFT}, [DRAFT]
+    moved: dict[ObligationState, set[ObligationState]] = {state: set() for state in ObligationState}
+
+    while waiting:
+        facts = waiting.pop()
+        for after in what_may_happen(facts):
+            moved[obligation_state(facts)].add(obligation_state(after))
+            if after not in seen:
+                seen.add(after)
+                waiting.append(after)
+
+    assert {state: others - {state} for state, others in moved.items()} == dict(MOVES)
+
+
+def test_the_state_agrees_with_the_outcome_of_a_deadline() -> None:
+    for owed_now, in_time, late in (
+        (100, 100, 0),
+        (100, 60, 0),
+        (100, 60, 40),
+        (130, 100, 0),
+        (130, 100, 30),
+        (0, 0, 0),
+    ):
+        receipts = [Receipt(in_time, DEADLINE - SECOND), Receipt(late, DEADLINE + SECOND)]
+        outcome = obligation_outcome(
+            owed_at_deadline=min(100, owed_now),
+            owed_now=owed_now,
+            receipts=receipts,
+            deadline=DEADLINE,
+            at=DEADLINE + 2 * SECOND,
+        )
+        facts = replace(LATE, owed=owed_now, owed_at_deadline=min(100, owed_now), in_time=in_time)
+
+        assert obligation_state(replace(facts, surrendered=in_time + late)).value == outcome.outcome.value
+
+
+@pytest.mark.parametrize("rule", [ComplianceRule(), ComplianceRule(tier_uplift={1: Decimal(0), 2: Decimal("0.05")})])
+def test_usual_rules_of_compliance_contradict_nothing(rule: ComplianceRule) -> None:
+    assert contradictions(rule) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "codes"),
+    [
+        (ComplianceRule(estimate_uplift=Decimal("0.9")), ["estimate_uplift_below_one"]),
+        (ComplianceRule(capacity_share=Decimal("1.1")), ["capacity_share_out_of_range"]),
+        (ComplianceRule(tier_uplift={1: Decimal(-1)}), ["tier_uplift_negative"]),
+        (ComplianceRule(tier_uplift={1: Decimal("0.15"), 3: Decimal("0.05")}), ["tier_uplift_falls"]),
+        (ComplianceRule(retire_order=("offset",)), ["permits_never_retired"]),
+        (ComplianceRule(retire_order=("permit", "permit")), ["retire_order_twice"]),
+        (ComplianceRule(appeal_days=-1), ["days_negative"]),
+        (
+            ComplianceRule(
+                estimate_uplift=Decimal(0), capacity_share=Decimal(-1), retire_order=(), shutdown_report_days=-1
+            ),
+            ["estimate_uplift_below_one", "capacity_share_out_of_range", "permits_never_retired", "days_negative"],
+        ),
+    ],
+)
+def test_every_contradiction_is_listed(rule: ComplianceRule, codes: list[str]) -> None:
+    assert [one.code for one in contradictions(rule)] == codes
