@@ -17,19 +17,43 @@ from it depend on the metric of the scheme (docs/decisions/0003-ai-allowance-uni
   permit_size. The firm's own grid does not enter: clean power shows as fewer tonnes owed, and in C.
 """
 
+from registry.engine.allocation.assembly import (
+    Stage,
+    inputs_from_rules,
+)
 from registry.engine.allocation.claims import (
     HIGHEST_FACTOR,
+    Adjustment,
     AiAllowanceClaim,
     Claim,
     GrandfatheringClaim,
+    GrandfatheringMedianClaim,
     Method,
     Metric,
+    OutputClaim,
     ProductBenchmarkClaim,
 )
-from registry.engine.allocation.division import allocate
+from registry.engine.allocation.delivery import (
+    ClawBack,
+    ContestedSplit,
+    Delivery,
+    Settlement,
+    active_share,
+    claw_back,
+    deliver,
+    pre_allocated,
+    settle,
+    split_contested,
+    whole_true_up,
+)
+from registry.engine.allocation.division import (
+    allocate,
+    total_of_claims,
+    warnings,
+)
 from registry.engine.allocation.documents import (
     INPUTS_FORMAT,
-    RESULT_FORMAT,
+    INPUTS_FORMAT_2,
     canonical_json,
     inputs_document,
     inputs_from_document,
@@ -37,33 +61,102 @@ from registry.engine.allocation.documents import (
     line_document,
     result_document,
 )
-from registry.engine.allocation.inputs import AllocationInputs, SetAsideNeed, contradictions
-from registry.engine.allocation.lines import GRAMS_PER_TONNE
-from registry.engine.allocation.results import AllocationLine, AllocationResult, Award, Step
+from registry.engine.allocation.inputs import (
+    AllocationInputs,
+    Standing,
+    TrueUp,
+)
+from registry.engine.allocation.lines import (
+    GRAMS_PER_TONNE,
+)
+from registry.engine.allocation.notices import (
+    Notice,
+)
+from registry.engine.allocation.operators import (
+    OperatorData,
+)
+from registry.engine.allocation.pools import (
+    Application,
+    Leftover,
+    NewEntrantPool,
+    Reserve,
+    SetAsideNeed,
+    SetAsidePool,
+    auction_volume,
+    first_come_first_served,
+    share_set_aside,
+)
+from registry.engine.allocation.results import (
+    RESULT_FORMAT,
+    RESULT_FORMAT_2,
+    AllocationLine,
+    AllocationResult,
+    Award,
+    Step,
+)
+from registry.engine.allocation.rulebook import (
+    contradictions,
+    rule_contradictions,
+    rule_warnings,
+)
 
 __all__ = [
     "GRAMS_PER_TONNE",
     "HIGHEST_FACTOR",
     "INPUTS_FORMAT",
+    "INPUTS_FORMAT_2",
     "RESULT_FORMAT",
+    "RESULT_FORMAT_2",
+    "Adjustment",
     "AiAllowanceClaim",
     "AllocationInputs",
     "AllocationLine",
     "AllocationResult",
+    "Application",
     "Award",
     "Claim",
+    "ClawBack",
+    "ContestedSplit",
+    "Delivery",
     "GrandfatheringClaim",
+    "GrandfatheringMedianClaim",
+    "Leftover",
     "Method",
     "Metric",
+    "NewEntrantPool",
+    "Notice",
+    "OperatorData",
+    "OutputClaim",
     "ProductBenchmarkClaim",
+    "Reserve",
     "SetAsideNeed",
+    "SetAsidePool",
+    "Settlement",
+    "Stage",
+    "Standing",
     "Step",
+    "TrueUp",
+    "active_share",
     "allocate",
+    "auction_volume",
     "canonical_json",
+    "claw_back",
     "contradictions",
+    "deliver",
+    "first_come_first_served",
     "inputs_document",
     "inputs_from_document",
+    "inputs_from_rules",
     "inputs_hash",
     "line_document",
+    "pre_allocated",
     "result_document",
+    "rule_contradictions",
+    "rule_warnings",
+    "settle",
+    "share_set_aside",
+    "split_contested",
+    "total_of_claims",
+    "warnings",
+    "whole_true_up",
 ]

@@ -26,6 +26,15 @@ class Method(StrEnum):
     AI_ALLOWANCE = "AI_ALLOWANCE"
     PRODUCT_BENCHMARK = "PRODUCT_BENCHMARK"
     GRANDFATHERING = "GRANDFATHERING"
+    GRANDFATHERING_MEDIAN = "GRANDFATHERING_MEDIAN"
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """One factor on a claim beside those of its method, by the name an auditor reads: cap factor, leakage, days."""
+
+    name: str
+    factor: Exact
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class AiAllowanceClaim:
     benchmark_j_per_flop: Exact
     assistance_factor: Exact
     own_j_per_flop: Exact | None = None
+    adjustments: tuple[Adjustment, ...] = ()
 
     method = Method.AI_ALLOWANCE
 
@@ -51,6 +61,7 @@ class ProductBenchmarkClaim:
     output: Exact
     benchmark: Exact
     factor: Exact
+    adjustments: tuple[Adjustment, ...] = ()
 
     method = Method.PRODUCT_BENCHMARK
 
@@ -63,11 +74,20 @@ class GrandfatheringClaim:
     product: str
     use_by_year: Mapping[int, Exact | None]
     share: Exact
+    adjustments: tuple[Adjustment, ...] = ()
 
     method = Method.GRANDFATHERING
 
 
-Claim = AiAllowanceClaim | ProductBenchmarkClaim | GrandfatheringClaim
+@dataclass(frozen=True)
+class GrandfatheringMedianClaim(GrandfatheringClaim):
+    """Share x median use over the base years: one exceptional year moves nothing."""
+
+    method = Method.GRANDFATHERING_MEDIAN
+
+
+OutputClaim = AiAllowanceClaim | ProductBenchmarkClaim
+Claim = OutputClaim | GrandfatheringClaim
 
 
 def claim_contradictions(claim: Claim, metric: Metric) -> list[Refusal]:
@@ -94,6 +114,7 @@ def claim_contradictions(claim: Claim, metric: Metric) -> list[Refusal]:
         if not uses:
             sentence = f"{claim.operator}: give the verified use of at least one base year, or use another method."
             return [Refusal("no_base_year", sentence)]
+    bounds += [(adjustment.name, adjustment.factor, False, HIGHEST_FACTOR) for adjustment in claim.adjustments]
     return [
         Refusal("figure_out_of_range", f"{claim.operator}, {claim.method}, {claim.product}: the {name} {what}.")
         for name, value, positive, highest in bounds
