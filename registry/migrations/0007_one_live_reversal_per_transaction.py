@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registry", "0005_holders_limits_freezes"),
+        ("registry", "0006_cases_and_corrections"),
     ]
 
     operations = [
