@@ -5,7 +5,7 @@ its order, with sums and queues in memory and no database: whatever the books go
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Range = tuple[int, int]
@@ -23,6 +23,16 @@ class Movement:
     amount: int
     debit_seq: int
     credit_seq: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Numbers of an asset that movements above `since`, and up to `until`, pass over."""
+
+    asset: int
+    numbers: Range
+    since: int
+    until: int | None
 
 
 @dataclass
@@ -43,12 +53,14 @@ def tally(
     numbered_assets: frozenset[int],
     numbered_up_to: int,
     issuers: frozenset[int],
+    stops: Sequence[Stop] = (),
 ) -> Tally:
     """Count the movements that the books had when they were read.
 
     `entries_booked` says of each balance how many entries its books then had: later ones are left out, so that the
     ledger may go on while we count. Serial numbers are followed for the assets in `numbered_assets`, in movements up
-    to `numbered_up_to`: issuers number upwards from 1, everybody else passes on what it has had longest.
+    to `numbered_up_to`: issuers number upwards from 1, everybody else passes on what it has had longest and what no
+    stop keeps.
     """
     found = Tally()
     next_number: defaultdict[int, int] = defaultdict(lambda: 1)
@@ -60,7 +72,12 @@ def tally(
             found.totals[one.credit] += one.amount
             found.entries[one.credit] += 1
         if one.asset in numbered_assets and one.id <= numbered_up_to:
-            taken, missing = _take(found.serials[one.debit], one.amount)
+            staying = [
+                stop.numbers
+                for stop in stops
+                if stop.asset == one.asset and stop.since < one.id and (stop.until is None or one.id <= stop.until)
+            ]
+            taken, missing = _take(found.serials[one.debit], one.amount, staying)
             if missing:
                 if one.debit not in issuers:
                     found.unissued.add(one.debit)
@@ -91,8 +108,10 @@ def in_both(one: Iterable[Range], other: Iterable[Range]) -> int:
     return common
 
 
-def _take(queue: deque[Range], quantity: int) -> tuple[list[Range], int]:
-    """Take numbers from the front of a queue; return them and how many were missing."""
+def _take(queue: deque[Range], quantity: int, staying: Sequence[Range] = ()) -> tuple[list[Range], int]:
+    """Take numbers from the front of a queue, but for those that stay; return them and how many were missing."""
+    if staying:
+        return _take_around(queue, quantity, staying)
     taken: list[Range] = []
     while quantity and queue:
         first, last = queue.popleft()
@@ -102,6 +121,25 @@ def _take(queue: deque[Range], quantity: int) -> tuple[list[Range], int]:
         if cut < last:
             queue.appendleft((cut + 1, last))
     return taken, quantity
+
+
+def _take_around(queue: deque[Range], quantity: int, staying: Sequence[Range]) -> tuple[list[Range], int]:
+    """Cut the queue at the edges of what stays, so that each piece stays or goes whole; then take those that go."""
+    edges = sorted({edge for first, last in staying for edge in (first, last + 1)})
+    pieces: list[Range] = []
+    for first, last in queue:
+        starts = [first, *(edge for edge in edges if first < edge <= last)]
+        pieces += zip(starts, [*(start - 1 for start in starts[1:]), last], strict=True)
+    going = deque(piece for piece in pieces if not any(first <= piece[0] <= last for first, last in staying))
+    taken, missing = _take(going, quantity)
+    kept = {piece[1]: piece for piece in going}
+    queue.clear()
+    for piece in pieces:
+        if any(first <= piece[0] <= last for first, last in staying):
+            queue.append(piece)
+        elif piece[1] in kept:
+            queue.append(kept[piece[1]])
+    return taken, missing
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -8,6 +8,7 @@ from django.db.models import F
 
 from registry.ledger.models.asset import Asset
 from registry.ledger.models.balance import Balance
+from registry.ledger.models.journal import Transfer
 
 
 class SerialBlock(models.Model):
@@ -95,3 +96,11 @@ class SerialStop(models.Model):
 
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
+
+    def stays_in(self, transfer: Transfer) -> bool:
+        """Say whether a transfer passes these numbers over."""
+        return (
+            self.asset_id == transfer.asset_id
+            and self.since < transfer.pk
+            and (self.until is None or transfer.pk <= self.until)
+        )

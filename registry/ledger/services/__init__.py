@@ -25,23 +25,28 @@ from registry.ledger.services.accounts import (
 )
 from registry.ledger.services.holds import HoldChange, capture, hold, release, set_holds
 from registry.ledger.services.posting import Posted, Posting, lock_balances, post, reverse
+from registry.ledger.services.stops import StoppedPart, hold_stopped, release_serials, stop_serials
 
 __all__ = [
     "HoldChange",
     "Posted",
     "Posting",
+    "StoppedPart",
     "capture",
     "close_account",
     "create_asset",
     "freeze_account",
     "hold",
+    "hold_stopped",
     "lock_balances",
     "open_account",
     "open_balances",
     "post",
     "release",
+    "release_serials",
     "reverse",
     "set_holds",
     "set_issue_limit",
+    "stop_serials",
     "unfreeze_account",
 ]

@@ -12,10 +12,10 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from accounts.services import audit
-from registry.ledger.models import Asset, Balance, Difference, LedgerAccount, Reconciliation, Transfer
+from registry.ledger.models import Asset, Balance, Difference, LedgerAccount, Reconciliation, SerialStop, Transfer
 from registry.ledger.services.accounts import freeze_account
 from registry.ledger.services.serials import MARK
-from registry.ledger.tally import Movement, Range, count, in_both, same_numbers, tally
+from registry.ledger.tally import Movement, Range, Stop, count, in_both, same_numbers, tally
 
 BALANCE, ENTRIES, SERIALS = "balance", "entries", "serials"
 _ROWS_AT_A_TIME = 10_000
@@ -33,6 +33,12 @@ def reconcile(*, now: datetime) -> Reconciliation:
         numbered_assets=permits,
         numbered_up_to=numbered_up_to,
         issuers=frozenset(pk for pk, *_, contra in booked if contra),
+        stops=[
+            Stop(asset, (first, last), since, until)
+            for asset, first, last, since, until in SerialStop.objects.values_list(
+                "asset_id", "first", "last", "since", "until"
+            )
+        ],
     )
 
     differences: list[Difference] = []

@@ -2,7 +2,8 @@
 
 The rule: an issuing account numbers permits upwards from 1 as it issues them, and every other account passes on those
 it has had longest, lowest number first. So the whole history follows from the transfers alone, a stolen permit can be
-traced through every hand, and posting pays nothing for it.
+traced through every hand, and posting pays nothing for it. Numbers that were stopped stay where they are
+(`stops.py`): transfers made meanwhile pass them over.
 """
 
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import Max
 
-from registry.ledger.models import Asset, Balance, Mark, SerialBlock, Transfer
+from registry.ledger.models import Asset, Balance, Mark, SerialBlock, SerialStop, Transfer
 
 MARK = "serial_blocks"
 _TRANSFERS_PER_STEP = 5_000
@@ -101,6 +102,9 @@ class _Shelf:
         open_blocks = SerialBlock.objects.filter(balance__in=debits, until__isnull=True)
         for stored in open_blocks.order_by("balance", "since", "first"):
             self.blocks[stored.balance_id].append(_Block(stored.first, stored.last, stored.since, stored.pk))
+        self.stops = list(
+            SerialStop.objects.filter(asset__in={transfer.asset_id for transfer in transfers}).order_by("first")
+        )
         self.changed: dict[int, tuple[int, int | None]] = {}  # a stored block's new first number and end
         self.added: list[SerialBlock] = []
         self.assets: dict[int, int] = {}
@@ -131,11 +135,21 @@ class _Shelf:
                 arrived.append(_Block(first, last, transfer.pk))
 
     def _take(self, transfer: Transfer, quantity: int) -> Iterator[tuple[int, int]]:
-        """Yield the number ranges that leave the debited balance, oldest block first."""
+        """Yield the number ranges that leave the debited balance, oldest block first, without what is stopped."""
         blocks = self.blocks[transfer.debit_id]
+        stops = [stop for stop in self.stops if stop.stays_in(transfer)]
+        stopped: list[_Block] = []
         while quantity and blocks:
             block = blocks[0]
+            stop = next((one for one in stops if one.last >= block.first), None)
+            if stop is not None and stop.first <= block.first:
+                stopped.append(blocks.popleft())
+                if stop.last < block.last:
+                    blocks.appendleft(self._cut(block, stop.last))
+                continue
             last = min(block.last, block.first + quantity - 1)
+            if stop is not None:
+                last = min(last, stop.first - 1)
             quantity -= last - block.first + 1
             yield block.first, last
             self._end(block, last, transfer)
@@ -143,6 +157,7 @@ class _Shelf:
                 blocks.popleft()
             else:
                 block.first = last + 1
+        blocks.extendleft(reversed(stopped))
         if quantity:
             assert transfer.debit_id in self.contra, f"Transfer {transfer.pk} spends permits that nobody issued."
             first = self.issued.get(transfer.asset_id, 0) + 1
@@ -165,6 +180,14 @@ class _Shelf:
                     until=transfer.pk,
                 )
             )
+
+    def _cut(self, block: _Block, last: int) -> _Block:
+        """End a block at a number and return what follows, which keeps its row."""
+        rest = _Block(last + 1, block.last, block.since, block.stored)
+        if block.stored is not None:
+            self.changed[block.stored] = (rest.first, None)
+        block.last, block.stored = last, None
+        return rest
 
     def _still_open(self) -> Iterable[SerialBlock]:
         for balance_id, blocks in self.blocks.items():
