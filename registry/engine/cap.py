@@ -407,11 +407,11 @@ def _table_contradictions(rule: CapRule) -> list[Refusal]:
     if not rule.table and rule.start is None and rule.formula is None:
         found.append(Refusal("no_cap", "Give a table, a formula, or a start with a yearly reduction."))
     if rule.table and rule.start is None and not rule.reduction:
-        last = max(rule.table) if rule.formula is None else max(max(rule.table), rule.formula.base_year)
+        last = max(rule.table) if rule.formula is None else rule.formula.base_year
         found += [
             Refusal("gap_in_table", f"{year}: the table skips this year and nothing else caps it.")
             for year in range(min(rule.table), last + 1)
-            if year not in rule.table and (rule.formula is None or year <= rule.formula.base_year)
+            if year not in rule.table
         ]
     return found
 

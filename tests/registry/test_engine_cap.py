@@ -261,6 +261,13 @@ def test_a_reset_by_a_share_takes_that_share_of_the_sum() -> None:
     assert sum(change.permits for change in changes) == -89  # floor(0.30 x 299) = floor(89.7)
 
 
+def test_a_reset_may_take_nothing_or_everything() -> None:
+    caps = {2026: 10, 2027: 7}
+
+    assert cap.cap_reset(caps, cut=Decimal(0), reason="x") == ()
+    assert cap.cap_reset(caps, cut=Decimal(1), reason="x") == (OneOff(2026, -10, "x"), OneOff(2027, -7, "x"))
+
+
 @pytest.mark.parametrize(
     ("caps", "more", "code"),
     [
@@ -269,7 +276,7 @@ def test_a_reset_by_a_share_takes_that_share_of_the_sum() -> None:
         ({2026: 10}, {"removed": 11}, "removal_above_caps"),
         ({2026: 10}, {"removed": -1}, "removal_above_caps"),
         ({2026: 10}, {"cut": Decimal("1.1")}, "cut_out_of_range"),
-        ({2026: -10}, {"removed": 0}, "negative_cap"),
+        ({2026: 10, 2027: -1}, {"removed": 0}, "negative_cap"),
     ],
 )
 def test_an_impossible_reset_is_refused(caps: dict[int, int], more: dict[str, Any], code: str) -> None:
@@ -353,7 +360,7 @@ def test_a_reset_sums_exactly_and_takes_no_year_below_nought(caps: dict[int, int
 
 
 def test_an_intensity_cap_is_the_sum_of_what_was_given_and_says_that_it_caps_nothing() -> None:
-    total = cap.intensity_cap(2026, {"acme": 700, "borealis": 301})
+    total = cap.intensity_cap(2026, {"acme": 700, "borealis": 301, "cobalt": 0})
 
     assert isinstance(total, cap.IntensityCap)
     assert (total.year, total.permits, total.is_aggregate_capped) == (2026, 1_001, False)
@@ -440,6 +447,7 @@ def test_a_sum_that_differs_names_the_difference() -> None:
         (2019, 2021, CALIFORNIA, ["year_without_cap", "year_without_cap"]),
         (2031, 2033, CapRule(table={2031: 5}), ["year_without_cap", "year_without_cap"]),
         (2026, 2026, CapRule(), ["no_cap"]),
+        (2031, 2032, CapRule(formula=LinearFormula(9, 1, 2031)), ["year_without_cap"]),  # it rules after 2031
     ],
 )
 def test_a_path_that_cannot_be_given_is_refused_year_by_year(
@@ -481,6 +489,11 @@ def test_negative_offsets_are_refused() -> None:
             ["reduction_never_used"],
         ),
         (CapRule(formula=LinearFormula(9, 1, 2031), start=5, start_year=2040), ["start_never_used"]),
+        (CapRule(formula=LinearFormula(9, 1, 2031), start=5, start_year=2031), []),
+        (CapRule(table={2031: 9}, formula=LinearFormula(9, 1, 2031), reference=5, reduction={2031: Decimal(1)}), []),
+        (CapRule(table={2026: 9, 2030: 8}, formula=LinearFormula(9, 1, 2027)), ["gap_in_table"]),
+        (CapRule(formula=LinearFormula(9, 1, 2026), one_off=(OneOff(2027, -1, "x"),)), []),
+        (CapRule(formula=LinearFormula(9, 1, 2026), one_off=(OneOff(2026, -1, "x"),)), ["change_before_first_cap"]),
         (CapRule(formula=LinearFormula(-9, 1, 2031)), ["negative_formula"]),
         (CapRule(table={2026: 9}, one_off=(OneOff(2026, -1, " "),)), ["change_without_reason"]),
         (CapRule(table={2026: 9}, one_off=(OneOff(2025, -1, "x"),)), ["change_before_first_cap"]),

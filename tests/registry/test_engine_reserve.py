@@ -226,6 +226,8 @@ def test_prices_of_a_range_are_those_that_are_known() -> None:
     known = reserve.prices(path("10.00", "0.05", 2026, {2027: D("0.02")}), 2024, 2030)
 
     assert known == {2026: D("10.00"), 2027: D("10.70")}
+    assert reserve.prices(path("10.00", "0.05"), 2027, 2028) == {2027: D("10.50"), 2028: D("11.03")}
+    assert reserve.price_in(path("0"), 2026) == D("0.00")
 
 
 # ── an auction with a containment reserve ────────────────────────────────────────────────────────────────────────────
@@ -728,6 +730,18 @@ RGGI_2027 = SupplyRule(
         (SupplyRule(msr=EU_SINCE_2024, spike=EU_29A, releases=ETS2), []),
         (SupplyRule(floor=path("2.38", "0.025", 2021), ecr=RGGI_ECR), []),
         (SupplyRule(floor=path("0")), []),
+        (  # everything as far out as it may be
+            SupplyRule(
+                msr=StabilityReserve(0, 0, intake=D(1), release=0, mid=0, invalidate_above=0, start_month=1, months=1),
+                ccr=(ContainmentTier(path("5"), quantity=0), ContainmentTier(path("6"), share=D(1))),
+                ecr=EmissionsContainment(path("4", "-1"), share=D(0)),
+                spike=Spike(multiple=D("1.01"), quantity=0, recent_months=1, reference_months=1),
+                releases=(ReleaseRule("a", "PRICE_ABOVE", D(0), 0),),
+                unsold=Unsold(UnsoldRule.SPREAD, auctions=1, cap_pct=D(1)),
+            ),
+            [],
+        ),
+        (SupplyRule(msr=replace(EU_SINCE_2024, intake=D(0), start_month=12, months=12)), []),
         (SupplyRule(msr=replace(EU_SINCE_2024, lower=834 * M)), ["msr_lines_out_of_order"]),
         (SupplyRule(msr=replace(EU_SINCE_2024, mid=832 * M)), ["msr_lines_out_of_order"]),
         (
@@ -751,6 +765,7 @@ RGGI_2027 = SupplyRule(
         (SupplyRule(floor=path("5", "-1.1")), ["price_falls_below_zero"]),
         (SupplyRule(floor=path("5", "0.1", 2026, {2027: D("-1.2")})), ["price_falls_below_zero"]),
         (SupplyRule(floor=path("5", "0.1", 2026, {2028: D("0.02")})), ["price_index_gap"]),
+        (SupplyRule(floor=path("5", "0", 2026, {2027: D(0), 2029: D(0), 2031: D(0)})), ["price_index_gap"] * 2),
         (SupplyRule(ccr=(ContainmentTier(path("5")),)), ["tier_quantity_or_share"]),
         (SupplyRule(ccr=(ContainmentTier(path("5"), quantity=1, share=D("0.1")),)), ["tier_quantity_or_share"]),
         (SupplyRule(ccr=(ContainmentTier(path("5"), quantity=-1),)), ["tier_negative"]),
