@@ -17,10 +17,7 @@ from it depend on the metric of the scheme (docs/decisions/0003-ai-allowance-uni
   permit_size. The firm's own grid does not enter: clean power shows as fewer tonnes owed, and in C.
 """
 
-from registry.engine.allocation.assembly import (
-    Stage,
-    inputs_from_rules,
-)
+from registry.engine.allocation.assembly import Stage, inputs_from_rules, outputs_used
 from registry.engine.allocation.claims import (
     HIGHEST_FACTOR,
     Adjustment,
@@ -149,6 +146,7 @@ __all__ = [
     "inputs_from_rules",
     "inputs_hash",
     "line_document",
+    "outputs_used",
     "pre_allocated",
     "result_document",
     "rule_contradictions",

@@ -80,7 +80,11 @@ def inputs_from_rules(
     the claims. `populations` replaces the operators as the population of a benchmark; the intensity of the grid is
     that of the newest bridge of the scheme unless given. Every reason why no inputs follow is returned at once.
     """
-    found = [*rule_contradictions(policy.alloc), *_policy_faults(policy, cap), *_operator_faults(operators)]
+    found = [
+        *rule_contradictions(policy.alloc),
+        *_policy_faults(policy, cap, bool(reserves or transfers)),
+        *_operator_faults(operators),
+    ]
     if found:
         return tuple(found)
 
@@ -89,14 +93,11 @@ def inputs_from_rules(
     found += [refusal for refusal in benchmarks.values() if isinstance(refusal, Refusal)]
     values = {product: value for product, value in benchmarks.items() if not isinstance(value, Refusal)}
     worker = _Worker(rule, year, stage, values)
-    claims: list[Claim] = []
-    for operator in operators:
-        for method in rule.methods:
-            claim = worker.claim(operator, method)
-            if isinstance(claim, Refusal):
-                found.append(claim)
-            elif claim is not None:
-                claims.append(claim)
+    pairs = [(operator, method) for operator in operators for method in rule.methods]
+    claims = [worker.claim(operator, method) for operator, method in pairs]
+    corrects = rule.true_up and stage is Stage.INITIAL
+    true_ups = [worker.true_up(operator, method) for operator, method in pairs if corrects]
+    found += [refusal for refusal in (*claims, *true_ups) if isinstance(refusal, Refusal)]
     found += _cohort_faults(rule, operators)
     intensity = intensity_g_per_kwh if intensity_g_per_kwh is not None else _newest_intensity(policy)
     if isinstance(intensity, Refusal):
@@ -116,7 +117,7 @@ def inputs_from_rules(
         cap=quantity,
         free_pool=floor_limit(exact(rule.free_share) * quantity),
         set_aside_pool=sum(pool.permits for pool in set_asides),
-        claims=tuple(claims),
+        claims=tuple(claim for claim in claims if claim is not None and not isinstance(claim, Refusal)),
         set_aside_needs=tuple(
             SetAsideNeed(operator.operator, operator.cohort, operator.proven_need)
             for operator in operators
@@ -129,7 +130,7 @@ def inputs_from_rules(
         reserves=tuple(reserves),
         transfers=transfers,
         hold_back=stage is Stage.INITIAL and any(method.pre_share != 1 for method in rule.methods),
-        true_ups=tuple(worker.true_ups(operators)) if rule.true_up and stage is Stage.INITIAL else (),
+        true_ups=tuple(item for item in true_ups if item is not None and not isinstance(item, Refusal)),
         standings=tuple(
             Standing(operator.operator, operator.delivered, operator.debt)
             for operator in operators
@@ -150,6 +151,17 @@ def inputs_from_rules(
         total = total_of_claims(inputs)
         return replace(inputs, cap=total, free_pool=total, hold_back=False)
     return inputs
+
+
+def outputs_used(inputs: AllocationInputs) -> dict[str, dict[str, Fraction]]:
+    """Return the output of each operator and product that an allocation counted: what a later true-up compares with."""
+    used: dict[str, dict[str, Fraction]] = {}
+    for claim in inputs.claims:
+        if isinstance(claim, AiAllowanceClaim):
+            used.setdefault(claim.operator, {})[claim.product] = exact(claim.output_flop)
+        elif isinstance(claim, ProductBenchmarkClaim):
+            used.setdefault(claim.operator, {})[claim.product] = exact(claim.output)
+    return used
 
 
 @dataclass(frozen=True)
@@ -173,22 +185,23 @@ class _Worker:
         adjustments = self._adjustments(operator, method)
         return adjustments if isinstance(adjustments, Refusal) else self._on(operator, method, output, adjustments)
 
-    def true_ups(self, operators: Sequence[OperatorData]) -> Iterator[TrueUp]:
-        """Yield a true-up for each output that an earlier run used, now that it is verified.
+    def true_up(self, operator: OperatorData, method: MethodRule) -> TrueUp | Refusal | None:
+        """Return the true-up of an output that an earlier run used, nothing where none did, or what is missing.
 
         The year trued up lies `lag` years back, with the cap, leakage and assistance factors of that year; conditions
         and days were settled then.
         """
-        for operator in operators:
-            for method in self.rule.methods:
-                past = self.year - method.lag
-                used = operator.output_used.get(method.product, {}).get(past)
-                actual = operator.output(method.product, past)
-                if method.kind not in OUTPUT_METHODS or used is None or actual is None:
-                    continue
-                factors = self._rule_factors(operator, method, past)
-                if not isinstance(factors, Refusal) and method.product in self.benchmarks:
-                    yield TrueUp(self._on(operator, method, actual, factors), used)
+        past = self.year - method.lag
+        used = operator.output_used.get(method.product, {}).get(past)
+        if method.kind not in OUTPUT_METHODS or used is None:
+            return None
+        actual = operator.output(method.product, past)
+        if actual is None:
+            return self._missing(operator, method.product, past)
+        factors = self._rule_factors(operator, method, past)
+        if isinstance(factors, Refusal):
+            return factors
+        return TrueUp(self._on(operator, method, actual, factors), used)
 
     def _output(self, operator: OperatorData, method: MethodRule) -> Exact | Refusal | None:
         """Return the output that counts: of the year itself in a settlement, else of `lag` years before."""
@@ -378,15 +391,17 @@ def _newest_intensity(policy: Policy) -> Decimal | Refusal | None:
     )
 
 
-def _policy_faults(policy: Policy, cap: int | None) -> Iterator[Refusal]:
+def _policy_faults(policy: Policy, cap: int | None, shares_more: bool) -> Iterator[Refusal]:
     """List what in the policy does not let an allocation be worked out."""
     if policy.unit.metric not in set(Metric):
         yield Refusal("metric_unknown", f"Permits are given by FLOP or by CO2e, not by {policy.unit.metric!r}.")
     if cap is None and policy.cap.type is not CapType.INTENSITY:
         yield Refusal("cap_missing", "The cap of an absolute scheme is published before it is divided.")
-    if cap is None and (policy.alloc.set_asides or policy.alloc.new_entrants):
+    if cap is not None and cap < 0:
+        yield Refusal("cap_out_of_range", "A cap cannot be negative.")
+    if cap is None and (policy.alloc.set_asides or policy.alloc.new_entrants or shares_more):
         yield Refusal(
-            "no_cap_to_share", "Where the cap is the sum of the claims there is nothing to set aside shares of."
+            "no_cap_to_share", "Where the cap is the sum of the claims nothing can be set aside, kept or transferred."
         )
 
 

@@ -1,7 +1,7 @@
 """The division of one cap: free permits by claim, set-asides by need, new entrants by date, the rest to auction."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from registry.engine.allocation.claims import AiAllowanceClaim
@@ -127,12 +127,13 @@ def allocate(inputs: AllocationInputs) -> AllocationResult:
 
 
 def total_of_claims(inputs: AllocationInputs) -> int:
-    """Return the whole permits that all claims come to where nothing limits them: the cap of an intensity scheme.
+    """Return the whole permits that all claims come to where no pool limits them: the cap of an intensity scheme.
 
-    cap_t = sum(A_i), each A_i floored by rule R2 (China 2019-20). The claims must be free of contradictions.
+    cap_t = sum(A_i), each A_i floored by rule R2 (China 2019-20). The inputs must be free of contradictions.
     """
-    claimed = _sums(worked_out(claim, inputs) for claim in inputs.claims)
-    return sum(floor_permits(claim).permits for claim in claimed.values())
+    lines = [worked_out(claim, inputs) for claim in inputs.claims]
+    unlimited = _entitlements(_sums(lines), _sums(_true_up_lines(inputs)), replace(inputs, correction=False))
+    return sum(unlimited.whole.values())
 
 
 def warnings(inputs: AllocationInputs) -> tuple[Notice, ...]:

@@ -50,8 +50,7 @@ def _shares(rule: AllocationRule) -> Iterator[Refusal]:
     if rule.new_entrants:
         shares.append(("share of new entrants", rule.new_entrants.share))
     yield from (refusal for name, share in shares for refusal in _between(name, share, Decimal(1)))
-    total = sum((share for _, share in shares), Decimal(0))
-    if total > 1:
+    if sum(share for _, share in shares if share.is_finite()) > 1:
         named = ", ".join(f"{name} {share * 100:f} %" for name, share in shares)
         yield Refusal("shares_exceed_cap", f"More than the whole cap is given away ({named}): lower one of the shares.")
     if rule.methods and rule.free_share == 0:
