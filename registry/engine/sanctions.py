@@ -104,7 +104,13 @@ def indexed_rate_minor(rule: SanctionRule, year: int) -> Fraction | Refusal:
     return exact(rule.rate_minor) * exact(rule.index[year])
 
 
-def permit_sanction(short: int, rule: SanctionRule) -> PermitSanction:
+def multiple_of(rule: SanctionRule, cohorts: Collection[str] = ()) -> Fraction:
+    """Return the multiple for an operator: a cohort has its own, and who is in several has the lowest [NZ-FOR]."""
+    own = [rule.cohort_multiple[cohort] for cohort in cohorts if cohort in rule.cohort_multiple]
+    return exact(min(own, default=rule.multiple))
+
+
+def permit_sanction(short: int, rule: SanctionRule, cohorts: Collection[str] = ()) -> PermitSanction:
     """Return the permits that a shortfall costs under PERMITS.
 
     Where the multiple counts the original, it is all that is owed: California's 4 replace the missing permit
@@ -113,7 +119,7 @@ def permit_sanction(short: int, rule: SanctionRule) -> PermitSanction:
     (R7), so the allowances are never fewer than their share.
     """
     assert short >= 0
-    multiplied = half_up(short * exact(rule.multiple))
+    multiplied = half_up(short * multiple_of(rule, cohorts))
     total = max(short, multiplied) if rule.counts_original else short + multiplied
     return PermitSanction(short, total, floor_limit(total * (1 - exact(rule.min_allowance_share))))
 
@@ -123,12 +129,11 @@ def price_multiple_rate_minor(
 ) -> Fraction:
     """Return the rate of PRICE_MULT for one permit, in minor units: the multiple x the average price, at most the cap.
 
-    A cohort has its own multiple; who is in several has the lowest. Korea: 3 x the yearly average, at most KRW 100,000
-    [KR-ACT]; New Zealand: 3 x, for small foresters 0.5 x or 0.25 x [NZ-3X][NZ-FOR].
+    Korea: 3 x the yearly average, at most KRW 100,000 [KR-ACT]; New Zealand: 3 x, for small foresters 0.5 x or 0.25 x
+    [NZ-3X][NZ-FOR].
     """
     assert exact(average_price_minor) >= 0
-    multiple = min((rule.cohort_multiple[one] for one in cohorts if one in rule.cohort_multiple), default=rule.multiple)
-    rate = exact(multiple) * exact(average_price_minor)
+    rate = multiple_of(rule, cohorts) * exact(average_price_minor)
     return rate if rule.cap_minor is None else min(rate, exact(rule.cap_minor))
 
 
@@ -151,7 +156,7 @@ def sanction(
     if isinstance(rate, Refusal):
         return rate
     if rule.mode is SanctionMode.PERMITS and not is_waived:
-        permits = permit_sanction(short, rule)
+        permits = permit_sanction(short, rule, cohorts)
         return Sanction(rule.mode, short, rate, 0, permits.total, permits.least_allowances)
     if is_waived:
         return Sanction(rule.mode, short, rate, 0, short, 0, is_waived=True)
@@ -228,7 +233,7 @@ def minimum_audit_rate(
     if isinstance(rate, Refusal):
         return rate
     if rule.mode is SanctionMode.PERMITS:
-        multiple = exact(rule.multiple)
+        multiple = multiple_of(rule, cohorts)
         permits = max(Fraction(1), multiple) if rule.counts_original else 1 + multiple
         return q_min(price_minor, 0, permits)
     if not rate and not rule.make_good:
@@ -264,10 +269,10 @@ def _rate_faults(rule: SanctionRule) -> list[Refusal]:
         found.append(Refusal("sanction_costs_nothing", "A cash rate of zero without making good costs nothing."))
     if rule.mode is not SanctionMode.CASH and rule.rate_minor:
         found.append(Refusal("sanction_rate_unused", f"{rule.mode} reads no cash rate: leave it at zero."))
-    if rule.mode is not SanctionMode.PRICE_MULT and (rule.cap_minor is not None or rule.cohort_multiple):
-        found.append(
-            Refusal("price_cap_unused", f"{rule.mode} reads no cap and no multiple of a cohort: leave them out.")
-        )
+    if rule.mode is not SanctionMode.PRICE_MULT and rule.cap_minor is not None:
+        found.append(Refusal("price_cap_unused", f"{rule.mode} reads no cap: leave it out."))
+    if rule.mode is SanctionMode.CASH and rule.cohort_multiple:
+        found.append(Refusal("cohort_multiple_unused", "CASH reads no multiple of a cohort: leave it out."))
     found += [
         Refusal("sanction_index_not_positive", f"The index of {year} is {index}: enter a number above zero.")
         for year, index in sorted(rule.index.items())
@@ -285,7 +290,8 @@ def _permit_faults(rule: SanctionRule) -> list[Refusal]:
     found = []
     if rule.mode is not SanctionMode.CASH and rule.multiple <= 0:
         found.append(Refusal("sanction_multiple_not_positive", "A multiple is above zero."))
-    if rule.mode is SanctionMode.PERMITS and rule.counts_original and rule.multiple < 1:
+    lowest = min((rule.multiple, *rule.cohort_multiple.values()))
+    if rule.mode is SanctionMode.PERMITS and rule.counts_original and lowest < 1:
         found.append(
             Refusal("sanction_below_shortfall", "A multiple that counts the missing permit is at least one permit.")
         )

@@ -109,6 +109,12 @@ def test_a_cohort_has_its_own_multiple_of_the_price(cohorts: tuple[str, ...], ca
     assert found.cash_minor == cash_minor
 
 
+def test_a_cohort_has_its_own_multiple_of_permits() -> None:
+    rule = replace(QUEBEC, cohort_multiple={"academic": Decimal(1)})
+
+    assert [permit_sanction(10, rule, cohorts).total for cohorts in ((), ("academic",))] == [40, 20]
+
+
 @pytest.mark.parametrize(
     ("rule", "short", "total", "extra", "least_allowances"),
     [
@@ -331,6 +337,8 @@ def test_the_rules_of_real_schemes_contradict_nothing(rule: SanctionRule) -> Non
         (SanctionRule(make_good=False), ["sanction_costs_nothing"]),
         (replace(RGGI, rate_minor=Decimal(1)), ["sanction_rate_unused"]),
         (replace(RGGI, cap_minor=5), ["price_cap_unused"]),
+        (replace(EU_FLAT, cohort_multiple={"small": Decimal(1)}), ["cohort_multiple_unused"]),
+        (replace(RGGI, cohort_multiple={"small": Decimal("0.5")}), ["sanction_below_shortfall"]),
         (replace(EU_FLAT, index={2027: Decimal(0)}), ["sanction_index_not_positive"]),
         (replace(NEW_ZEALAND, cohort_multiple={"small": Decimal(-1)}), ["cohort_multiple_negative"]),
         (replace(KOREA, multiple=Decimal(0)), ["sanction_multiple_not_positive"]),
