@@ -89,6 +89,7 @@ def test_an_indicator_is_its_formula_exactly(answer: Fraction | Refusal, expecte
         (indicators.hhi({}), "nothing_held"),
         (indicators.hhi({"acme": 3, "borealis": -1}), "nothing_held"),
         (indicators.top_share({"acme": 0}), "nothing_held"),
+        (indicators.top_share({"acme": 3, "borealis": -1}), "nothing_held"),
         (indicators.minimum_audit_rate(price=5, fine=0, permits_owed=0), "no_sanction"),
         (indicators.minimum_audit_rate(price=5, fine=-1, permits_owed=1), "negative_sanction"),
     ],

@@ -228,6 +228,7 @@ def test_prices_of_a_range_are_those_that_are_known() -> None:
     assert known == {2026: D("10.00"), 2027: D("10.70")}
     assert reserve.prices(path("10.00", "0.05"), 2027, 2028) == {2027: D("10.50"), 2028: D("11.03")}
     assert reserve.price_in(path("0"), 2026) == D("0.00")
+    assert reserve.price_in(path("5", "-1"), 2027) == D("0.00")
 
 
 # ── an auction with a containment reserve ────────────────────────────────────────────────────────────────────────────
@@ -253,6 +254,7 @@ def contain(tiers: Sequence[ContainmentTier], offered: int, **more: Any) -> rese
         (300, None, "9.00", 240, 60),  # everybody is served: the lowest bid
         (300, "12.00", "12.00", 140, 160),  # and with a floor, the floor
         (140, "12.00", "15.00", 140, 0),
+        (140, "15.00", "15.00", 140, 0),  # a bid at the floor counts
         (0, "12.00", None, 0, 0),
     ],
 )
@@ -348,7 +350,7 @@ schedules = st.lists(st.builds(Bid, st.integers(1, 40).map(Decimal), st.integers
 
 def obvious_containment(
     tiers: Sequence[tuple[int, int]], offered: int, bids: Sequence[Bid], floor: int
-) -> tuple[list[int], Decimal | None]:
+) -> tuple[list[int], int, Decimal | None]:
     """Sell permit by permit to whoever pays most, the tiers of (trigger, permits) in order of trigger."""
     buyers = sorted((bid.price for bid in bids for _ in range(bid.quantity) if bid.price >= floor), reverse=True)
     sold, price = 0, None
@@ -368,7 +370,7 @@ def obvious_containment(
                 sold += 1
             price = buyers[sold - 1] if given == stock else Decimal(max(trigger, floor))
         released.append(given)
-    return released, price
+    return released, sold, price
 
 
 @given(
@@ -384,9 +386,9 @@ def test_a_containment_reserve_equals_selling_permit_by_permit(
 
     found = contain(tiers, offered=offered, bids=bids, floor=Decimal(floor))
 
-    released, price = obvious_containment(stocks, offered, bids, floor)
+    released, sold, price = obvious_containment(stocks, offered, bids, floor)
     assert [tier.released for tier in found.tiers] == released
-    assert found.final.price == price
+    assert (found.final.sold, found.final.price) == (sold, price)
 
 
 @given(schedules, st.integers(0, 60), st.integers(1, 40), st.integers(0, 20))
@@ -665,6 +667,7 @@ def outcome(rule: Unsold, permits: int, coming: Sequence[reserve.ComingAuction] 
         (Unsold(UnsoldRule.SPREAD, auctions=2), 9, COMING[:1], (("Aug", 9),), 0, 0),
         (Unsold(UnsoldRule.SPREAD), 9, (replace(COMING[0], added=20),), (("Aug", 5),), 4, 0),
         (Unsold(UnsoldRule.SPREAD), 9, (replace(COMING[0], added=30),), (), 9, 0),
+        (Unsold(UnsoldRule.SPREAD), 9, (replace(COMING[0], planned=0), COMING[1]), (("Nov", 9),), 0, 0),
         (Unsold(UnsoldRule.SPREAD, cap_pct=D("1.259")), 99, (replace(COMING[0], planned=10),), (("Aug", 2),), 97, 0),
     ],
 )
@@ -733,7 +736,7 @@ RGGI_2027 = SupplyRule(
         (  # everything as far out as it may be
             SupplyRule(
                 msr=StabilityReserve(0, 0, intake=D(1), release=0, mid=0, invalidate_above=0, start_month=1, months=1),
-                ccr=(ContainmentTier(path("5"), quantity=0), ContainmentTier(path("6"), share=D(1))),
+                ccr=(ContainmentTier(path("5"), share=D(0)), ContainmentTier(path("6"), share=D(1))),
                 ecr=EmissionsContainment(path("4", "-1"), share=D(0)),
                 spike=Spike(multiple=D("1.01"), quantity=0, recent_months=1, reference_months=1),
                 releases=(ReleaseRule("a", "PRICE_ABOVE", D(0), 0),),
