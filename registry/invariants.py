@@ -255,6 +255,7 @@ INVARIANTS: list[Invariant] = [
                            FROM registry_surrender x
                            JOIN registry_period p ON p.id = x.period_id
                            JOIN registry_scheme c ON c.id = p.scheme_id
+                          WHERE NOT EXISTS (SELECT FROM ledger_journal j WHERE j.reverses_id = x.journal_id)
                           GROUP BY c.code, p.year) s ON s.reference = a.reference
              WHERE a.kind = 'surrender' AND coalesce(b.lies, 0) <> coalesce(s.given, 0)
              ORDER BY a.id""",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from registry.engine import compliance as engine
 from registry.models import Obligation, Operator, Period, Surrender
@@ -89,10 +89,13 @@ def _obligations(
 
 
 def _surrendered(period: Period, before: datetime | None, operator: Operator | None) -> dict[object, int]:
-    """Return by operator what was surrendered for this period and earlier ones."""
+    """Return by operator what was surrendered for this period and earlier ones, and has not been undone since."""
     surrenders = Surrender.objects.filter(period__scheme_id=period.scheme_id, period__year__lte=period.year)
-    if before is not None:
-        surrenders = surrenders.filter(received_at__lt=before)
+    if before is None:
+        surrenders = surrenders.filter(journal__reversed_by__isnull=True)
+    else:
+        undone = Q(journal__reversed_by__isnull=False, journal__reversed_by__at__lt=before)
+        surrenders = surrenders.filter(received_at__lt=before).exclude(undone)
     if operator is not None:
         surrenders = surrenders.filter(operator=operator)
     return dict(

@@ -1,7 +1,12 @@
-"""Surrenders: permits given up for a period, received at an instant that decides whether they were in time."""
+"""Surrenders: permits given up for a period, received at an instant that decides whether they were in time.
+
+Each is a transaction of the type `surrender` with a receipt of its own. A reversal is a transaction too, and from then
+on the receipt does not count: who asks what was surrendered leaves out the receipts whose journal has been reversed.
+"""
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -9,14 +14,14 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services import audit
 from common.database import assert_in_transaction
-from common.errors import require, require_permission
+from common.errors import refuse, require, require_permission
 from common.idempotency import derive_key
 from common.quantities import parse_whole
 from registry.ledger import services as ledger
 from registry.ledger.models import Asset, Balance, Transfer
-from registry.models import Operator, Period, Surrender
+from registry.models import Operator, Period, Surrender, Transaction
 from registry.permissions import may_surrender
-from registry.services import central, compliance, operators, receipts
+from registry.services import central, compliance, operators, receipts, suspensions, transactions
 from registry.standing import records
 
 
@@ -51,14 +56,25 @@ def surrender(
         period.scheme_id == operator.scheme_id, "period_of_another_scheme", "This period belongs to another scheme."
     )
     require(period.status != "draft", "period_not_open", f"{period} is not open yet: nothing is owed for it.")
-    require(
-        set(spent) <= {asset_id for asset_id, _ in _usable(period)},
-        "vintage_not_usable",
-        f"Only permits of {period.year} or earlier years of this scheme count for {period.year}.",
-    )
+    _require_one_person_is_enough(operator, period, spent, now)
     receipt = _post(operator, period, spent, key, received_at, actor, now)
     compliance.record_later_status(operator, period, now)
     return receipt
+
+
+def _require_one_person_is_enough(operator: Operator, period: Period, spent: Mapping[int, int], now: datetime) -> None:
+    """Refuse where scheme or holder want a second person: that is a proposal and not a receipt."""
+    for asset, quantity in spent.items():
+        request = transactions.Request(
+            kind="surrender",
+            sender=operator.account,
+            asset=Asset.objects.get(pk=asset),
+            quantity=quantity,
+            period=period,
+        )
+        course, _ = transactions.foresee(operator.organisation, request, now, checked=False)
+        if course.second_person:
+            refuse("second_person_needed", f"{course.second_person} Propose it under Transactions.")
 
 
 def surrender_standing(period: Period, now: datetime) -> dict[str, int]:
@@ -84,8 +100,10 @@ def surrender_standing(period: Period, now: datetime) -> dict[str, int]:
             continue
         operator = operators.locked(operator)
         spent = _oldest_first(operator, vintages, owed[operator.pk])
+        for number, (asset_id, quantity) in enumerate(spent.items()):
+            own_key = derive_key(key, asset_id) if number else key  # a receipt for each vintage
+            _post(operator, period, {asset_id: quantity}, own_key, received_at, None, now)
         if spent:
-            _post(operator, period, spent, key, received_at, None, now)
             count, total = count + 1, total + sum(spent.values())
     return {"operators": count, "permits": total}
 
@@ -118,22 +136,40 @@ def _post(
 ) -> Surrender:
     """Move the permits into the period's surrender account and keep the receipt."""
     sink = central.account(period, central.SURRENDER)
-    posted = ledger.post(
-        transfers=[
-            ledger.Posting(derive_key(key, asset), operator.account_id, sink.pk, asset, quantity)
+    posted = transactions.move(
+        moves=[
+            transactions.Move("surrender", derive_key(key, asset), operator.account_id, sink.pk, asset, quantity)
             for asset, quantity in spent.items()
         ],
-        kind="surrender",
+        organisation=operator.organisation,
+        journal="surrender",
         reference=f"surrender:{key}",
         actor=actor,
         now=now,
+        period=period,
+        by_order=actor is None,
     )
+    return _keep(operator, period, sum(spent.values()), key, posted.journal_id, received_at, actor, now)
+
+
+def _keep(
+    operator: Operator,
+    period: Period,
+    quantity: int,
+    key: uuid.UUID,
+    journal_id: int,
+    received_at: datetime,
+    actor: User | None,
+    now: datetime,
+) -> Surrender:
+    """Write the receipt of permits that were moved."""
+    suspensions.require_running(period.scheme_id)
     receipt = Surrender.objects.create(
         operator=operator,
         period=period,
-        quantity=sum(spent.values()),
+        quantity=quantity,
         key=key,
-        journal_id=posted.journal_id,
+        journal_id=journal_id,
         received_at=received_at,
         surrendered_by=actor,
     )
@@ -148,6 +184,60 @@ def _post(
         received_at=received_at,
     )
     return receipt
+
+
+@dataclass(frozen=True)
+class _Receiving:
+    """What is locked while a surrender is received or undone."""
+
+    operator: Operator
+    period: Period
+    received_at: datetime
+
+
+def _lock_for_proposed(asked: transactions.Asked) -> _Receiving:
+    """Lock what a surrender that two persons made is received under."""
+    target = asked.period or Period.objects.filter(permit=asked.asset).first()
+    operator = None
+    if target is not None:
+        period, received_at = receipts.receive(target.pk)
+        operator = Operator.objects.filter(account=asked.sender, scheme=period.scheme_id).first() or (
+            Operator.objects.filter(organisation__ledger_accounts=asked.sender, scheme=period.scheme_id).first()
+        )
+    if target is None or operator is None:
+        refuse("operator_unknown", "The holder of this account is no operator of the scheme. Choose another account.")
+    require(period.status != "draft", "period_not_open", f"{period} is not open yet: nothing is owed for it.")
+    return _Receiving(operators.locked(operator), period, received_at)
+
+
+def _proposed_came(row: Transaction, locked: _Receiving, now: datetime, actor: User | None) -> None:
+    """Keep the receipt of a surrender that two persons made: the permits were received when they moved."""
+    assert row.journal_id is not None
+    _keep(
+        locked.operator, locked.period, row.quantity, row.key, row.journal_id, locked.received_at, row.proposed_by, now
+    )
+    compliance.record_later_status(locked.operator, locked.period, now)
+
+
+def _lock_for_reversal(asked: transactions.Asked) -> _Receiving:
+    """Lock what the undone surrender was received under."""
+    original = Transaction.objects.filter(pk=asked.original).first()
+    receipt = None if original is None else Surrender.objects.filter(journal=original.journal_id).first()
+    if receipt is None:
+        refuse("original_unknown", "There is no such surrender to undo. Check its number.")
+    period, received_at = receipts.receive(receipt.period_id)
+    return _Receiving(operators.locked(receipt.operator), period, received_at)
+
+
+def _undone(row: Transaction, locked: _Receiving, now: datetime, actor: User | None) -> None:
+    """Work out the letters that have changed since the surrender does not count any more."""
+    compliance.record_later_status(locked.operator, locked.period, now)
+
+
+EFFECTS = {
+    "surrender": transactions.Effect(lock=_lock_for_proposed, done=_proposed_came),
+    "reverse_surrender": transactions.Effect(lock=_lock_for_reversal, done=_undone),
+}
 
 
 def _usable(period: Period) -> list[tuple[int, int]]:
