@@ -7,3 +7,9 @@ class ExchangeConfig(AppConfig):
     """Registered under the label exchange."""
 
     name = "exchange"
+
+    def ready(self) -> None:
+        """Register what the calendar asks of the closing."""
+        from exchange.services import calendar
+
+        calendar.register_all()

@@ -9,7 +9,8 @@ class RegistryConfig(AppConfig):
     name = "registry"
 
     def ready(self) -> None:
-        """Register the acts that need two people."""
-        from registry.services import acts
+        """Register the acts that need two people, and the work that falls due by the calendar."""
+        from registry.services import acts, year_work
 
         acts.register_all()
+        year_work.register_all()

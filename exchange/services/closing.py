@@ -2,12 +2,14 @@
 
     after the last day of use   halt -> final_call -> expire_orders -> settle
     after reports are due       standing_surrenders
-    after permits are due       deadline_status -> sanctions -> bank -> publish
+    after permits are due       deadline_status -> sanctions -> bank
+    on the day of publication   publish
 
-A senior officer starts the closing, on any day after the last day of use: from then on nobody trades in the period's
-market. Calling it again takes whatever steps have become due since, and a schedule does so too, so that nothing waits
-for a person who is on holiday. Each step is one durable transaction that ends by writing down that the step is done.
-Killed at any instant, a closing goes on where it stopped; what a step did before it was killed never happened.
+A senior officer starts the closing, on any day after the last day of use; where a scheme has rules, the calendar that
+two officers approved starts it some days before permits are due. From then on nobody trades in the period's market.
+Calling it again takes whatever steps have become due since, and a schedule does so too, so that nothing waits for a
+person who is on holiday. Each step is one durable transaction that ends by writing down that the step is done. Killed
+at any instant, a closing goes on where it stopped; what a step did before it was killed never happened.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +28,7 @@ from exchange.models import STEPS, ClosingStep, Command, Market, Order, PeriodCl
 from exchange.permissions import may_close_periods
 from exchange.services import locks, markets, matching, settlement
 from registry.models import Period
-from registry.services import compliance, schemes, surrenders
+from registry.services import compliance, obligations, rules, schemes, surrenders, suspensions, year
 
 Result = Mapping[str, object]
 
@@ -35,8 +37,19 @@ Result = Mapping[str, object]
 def start_closing(*, actor: User, period: Period, now: datetime) -> PeriodClosing:
     """Write down that this period is being closed. Starting twice is starting once."""
     require_permission(may_close_periods(actor), "Only a senior officer of the regulator may close a period.")
+    return _start(period, actor, now)
+
+
+@transaction.atomic(durable=True)
+def start_by_calendar(*, period: Period, now: datetime) -> PeriodClosing:
+    """Start the closing because the calendar of the rules says so; two officers approved it beforehand."""
+    return _start(period, None, now)
+
+
+def _start(period: Period, actor: User | None, now: datetime) -> PeriodClosing:
     period = Period.objects.select_for_update(of=("self",)).select_related("scheme").get(pk=period.pk)
     require(period.status != "draft", "period_not_open", "A period that never opened cannot be closed.")
+    suspensions.require_running(period.scheme_id)
     require(
         now >= _end_of_use(period),
         "period_not_over",
@@ -59,6 +72,12 @@ def continue_closings(*, now: datetime) -> int:
     for closing in PeriodClosing.objects.filter(finished_at__isnull=True).order_by("pk"):
         _take_due_steps(closing, None, now)
     return PeriodClosing.objects.filter(finished_at__isnull=True).count()
+
+
+def continue_closing(*, period: Period, now: datetime) -> PeriodClosing | None:
+    """Take the due steps of one closing; nothing where nobody has started it."""
+    closing = PeriodClosing.objects.filter(period=period).first()
+    return None if closing is None else _take_due_steps(closing, None, now)
 
 
 def due_at(step: str, period: Period) -> datetime:
@@ -110,7 +129,9 @@ def _settle(market: Market | None, period: Period, actor: User | None, now: date
 def _standing_surrenders(market: Market | None, period: Period, actor: User | None, now: datetime) -> Result:
     """Take no more corrections of reports, and surrender for those who asked for it once and for all."""
     compliance.begin_closing(period, now, actor)
-    return surrenders.surrender_standing(period, now)
+    result = surrenders.surrender_standing(period, now)
+    obligations.follow_all_onwards(period, now, "The period is closing.")
+    return result
 
 
 def _deadline_status(market: Market | None, period: Period, actor: User | None, now: datetime) -> Result:
@@ -145,6 +166,13 @@ def _permits_are_due(period: Period) -> datetime:
     return period.surrender_due
 
 
+def _figures_are_due(period: Period) -> datetime:
+    """Where a scheme has rules, its calendar says when results are published; else they are once permits were due."""
+    if not rules.rules_version(period.scheme, period.starts_on):
+        return period.surrender_due
+    return max(period.surrender_due, year.event_at(period, "publication") or period.surrender_due)
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """One step: when it is due, the command that the market must have done before it, if any, and its work."""
@@ -163,7 +191,7 @@ _STEPS = {
     "deadline_status": _Step(_permits_are_due, _deadline_status),
     "sanctions": _Step(_permits_are_due, _sanctions),
     "bank": _Step(_permits_are_due, _bank),
-    "publish": _Step(_permits_are_due, _publish),
+    "publish": _Step(_figures_are_due, _publish),
 }
 assert tuple(_STEPS) == STEPS, "the table of steps and the model name the same ones in the same order"
 
@@ -174,6 +202,8 @@ assert tuple(_STEPS) == STEPS, "the table of steps and the model name the same o
 def _take_due_steps(closing: PeriodClosing, actor: User | None, now: datetime) -> PeriodClosing:
     period = Period.objects.select_related("scheme").get(pk=closing.period_id)
     market = Market.objects.select_related("period__scheme").filter(period=period).first()
+    if suspensions.is_suspended(period.scheme_id):  # no step of a scheme that stands by order of a court is due
+        return closing
     done = set(closing.steps.values_list("name", flat=True))
     for name, step in _STEPS.items():
         if name in done:

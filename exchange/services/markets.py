@@ -16,6 +16,7 @@ from exchange.permissions import may_open_markets, may_steer_markets
 from exchange.services import locks, matching
 from registry.ledger import services as ledger
 from registry.models import Period
+from registry.services import suspensions
 
 _NUMBERING = 7103
 
@@ -69,6 +70,11 @@ def change_phase(*, actor: User, market: Market, phase: str, reason: str, now: d
         phase in {"halted", "closed"} or _is_tradable(locked.period),
         "period_not_open",
         "The compliance period is closing or closed, and its market stays shut.",
+    )
+    require(
+        phase in {"halted", "closed"} or suspensions.may_trade(locked.period.scheme_id),
+        "scheme_suspended",
+        "A court has stopped this scheme and its trading. The market opens again when the scheme goes on.",
     )
     return move_phase(locked, phase, actor=actor, reason=reason, now=now)
 

@@ -10,6 +10,7 @@ from django.db import models
 from accounts.models import User
 from common.append_only import append_only_triggers
 from common.lifecycle import Lifecycle
+from registry.engine.compliance import MOVES
 from registry.models.operator import Operator
 from registry.models.scheme import Period, Scheme
 
@@ -153,21 +154,9 @@ class Suspension(models.Model):
 
 
 OBLIGATION = Lifecycle(
-    "obligation",
-    {
-        "draft": {"reported", "verified", "due"},
-        "reported": {"draft", "verified", "due"},
-        "verified": {"due", "reported"},
-        "due": {"met", "short", "verified"},
-        "met": {"short", "closed", "in_appeal"},
-        "short": {"cured_late", "auto_deducted", "set_off", "in_appeal"},
-        "cured_late": {"short", "closed", "in_appeal"},
-        "auto_deducted": {"short", "closed", "in_appeal"},
-        "set_off": {"short", "closed", "in_appeal"},
-        "in_appeal": {"met", "short", "cured_late", "auto_deducted", "set_off", "closed"},
-        "closed": {"short", "in_appeal"},
-    },
+    "obligation", {state.lower(): {following.lower() for following in moves} for state, moves in MOVES.items()}
 )
+"""The engine's table of moves: who derives a state and who keeps its log go by the same one."""
 
 
 class ObligationEvent(models.Model):

@@ -16,7 +16,7 @@ from common.errors import require
 from registry.engine.compliance import cash_sanction
 from registry.ledger.models import Balance
 from registry.models import PERIOD, ComplianceRecord, Operator, Period, Sanction
-from registry.services import receipts
+from registry.services import obligations, receipts
 from registry.standing import Standing, records
 
 
@@ -25,6 +25,7 @@ def begin_closing(period: Period, now: datetime, actor: User | None = None) -> P
     period = receipts.lock_for_closing(period.pk)
     if period.status == "open":
         _move(period, "closing", actor, now)
+        obligations.follow(period, now, "The closing began.")
     require(period.status == "closing", "period_not_closing", f"{period} is {period.status} and cannot be closed.")
     return period
 
@@ -52,10 +53,13 @@ def record_deadline_status(period: Period, now: datetime) -> dict[str, int]:
     if fresh:
         audit.record(None, "registry.compliance.decided", period, at=now, operators=len(fresh))
         _record_changes([(period, standing) for standing in records(period)], now)  # what came late counts since then
+    obligations.follow(period, now, "Permits were due.")
     return _counts(period)
 
 
-def record_later_status(operator: Operator, period: Period, now: datetime) -> None:
+def record_later_status(
+    operator: Operator, period: Period, now: datetime, reason: str = "Permits or figures changed."
+) -> None:
     """Record an operator's letters that have changed since they were recorded, as when a shortfall was cured.
 
     Letters are cumulative, so that what happens to one period may change the letters of the later ones.
@@ -66,6 +70,7 @@ def record_later_status(operator: Operator, period: Period, now: datetime) -> No
     )
     standings = [(each, records(each, operator=operator)[0]) for each in decided.distinct().order_by("year")]
     _record_changes(standings, now)
+    obligations.follow_onwards(operator, period, now, reason)
 
 
 def _record_changes(standings: Sequence[tuple[Period, Standing]], now: datetime) -> None:

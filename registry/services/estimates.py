@@ -54,7 +54,7 @@ def estimate_report(
         received_at=received_at,
     )
     obligation = verification.owe(report, operator, period, received_at)
-    compliance.record_later_status(operator, period, now)
+    compliance.record_later_status(operator, period, now, "The regulator estimated what is owed.")
     audit.record(
         actor,
         "registry.report.estimated",

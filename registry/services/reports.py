@@ -23,7 +23,7 @@ from registry.importers import codecarbon, epoch
 from registry.importers.table import BadFile, RowError, sha256_hex
 from registry.models import REPORT, EvidenceFile, Operator, Period, Report, ReportLine, Scheme
 from registry.permissions import may_report, regulator_of, verifier_for
-from registry.services import operators, receipts
+from registry.services import obligations, operators, receipts
 
 CODECARBON, EPOCH, DECLARED = "codecarbon", "epoch", "declared"
 """How the figures of a line were obtained."""
@@ -179,6 +179,7 @@ def return_report(*, actor: User, report: Report, reason: str, now: datetime) ->
     require(bool(reason.strip()), "reason_missing", "Say why, in a sentence that the operator can act on.")
     report = locked(report)
     move(report, "returned", reason=reason)
+    obligations.follow(report.period, now, "The report was sent back.", operator=report.operator)
     audit.record(
         actor,
         "registry.report.returned",
@@ -259,6 +260,7 @@ def _file(
     for line in lines:
         line.report = report
     ReportLine.objects.bulk_create(lines, batch_size=1000)
+    obligations.follow(period, now, f"Version {report.version} of the report was submitted.", operator=operator)
     audit.record(
         actor,
         "registry.report.submitted",

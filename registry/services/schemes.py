@@ -10,8 +10,9 @@ from django.core.validators import validate_slug
 from django.db import transaction
 from django.utils.text import slugify
 
-from accounts.models import User
+from accounts.models import Organisation, User
 from accounts.services import audit
+from common.database import assert_in_transaction
 from common.errors import Refused, require_none
 from common.quantities import MAX_ENTRY
 from registry.ledger import services as ledger
@@ -19,6 +20,7 @@ from registry.ledger.models import Asset, LedgerAccount
 from registry.models import Period, Scheme
 from registry.permissions import regulator_of
 from registry.services import central
+from registry.services import year as calendar
 
 LARGEST_UNIT = Decimal(10) ** 30
 FINEST_UNIT = Decimal("0.000001")
@@ -40,8 +42,38 @@ def create_scheme(
     now: datetime,
 ) -> Scheme:
     """Create a scheme, with its currency and the bank's account in that currency where they are missing."""
-    regulator = regulator_of(actor)
-    require_none(list(_scheme_faults(code, name, metric, unit_size, currency, zone, large_transfer, sanction_minor)))
+    return found_scheme(
+        actor=actor,
+        regulator=regulator_of(actor),
+        code=code,
+        name=name,
+        metric=metric,
+        unit_size=unit_size,
+        currency=currency,
+        zone=zone,
+        large_transfer=large_transfer,
+        sanction_minor=sanction_minor,
+        now=now,
+    )
+
+
+def found_scheme(
+    *,
+    actor: User,
+    regulator: Organisation,
+    code: str,
+    name: str,
+    metric: str,
+    unit_size: Decimal,
+    currency: str,
+    zone: str,
+    large_transfer: int,
+    sanction_minor: int,
+    now: datetime,
+) -> Scheme:
+    """Create a scheme as part of another act, which has asked who may."""
+    assert_in_transaction()
+    require_none(list(founding_faults(code, name, metric, unit_size, currency, zone, large_transfer, sanction_minor)))
     scheme = Scheme.objects.create(
         code=code,
         name=name.strip(),
@@ -81,6 +113,29 @@ def open_period(
     now: datetime,
 ) -> Period:
     """Prepare a period as a draft: it opens when its cap is published."""
+    return _open_period(actor, scheme, year, starts_on, ends_on, report_due_on, surrender_due_on, now)
+
+
+@transaction.atomic(durable=True)
+def open_period_by_rules(*, actor: User, scheme: Scheme, year: int, now: datetime) -> Period:
+    """Prepare a period as a draft with the days that the calendar of the scheme's rules gives it."""
+    dates = calendar.dates_by_rules(scheme, year)
+    return _open_period(
+        actor, scheme, year, dates.starts_on, dates.ends_on, dates.report_due_on, dates.surrender_due_on, now
+    )
+
+
+def _open_period(
+    actor: User,
+    scheme: Scheme,
+    year: int,
+    starts_on: date,
+    ends_on: date,
+    report_due_on: date,
+    surrender_due_on: date,
+    now: datetime,
+) -> Period:
+    """Check the calendar, make the permit, the period and its accounts, and write its year down as due work."""
     regulator = regulator_of(actor)
     Scheme.objects.select_for_update(no_key=True).get(pk=scheme.pk)  # one period at a time, so that none overlap
     require_none(list(_calendar_faults(scheme, year, starts_on, ends_on, report_due_on, surrender_due_on)))
@@ -107,6 +162,7 @@ def open_period(
         report_due=period.report_due,
         surrender_due=period.surrender_due,
     )
+    calendar.plan_year(period, now)
     return period
 
 
@@ -128,7 +184,7 @@ def _currency(code: str, now: datetime) -> Asset:
     return currency
 
 
-def _scheme_faults(
+def founding_faults(
     code: str,
     name: str,
     metric: str,
@@ -138,6 +194,7 @@ def _scheme_faults(
     large_transfer: int,
     sanction_minor: int,
 ) -> Iterator[Refused]:
+    """Say everything for which a scheme on these terms would be refused."""
     if code != slugify(code) or "_" in code or not 2 <= len(code) <= 40:
         yield Refused("scheme_code_malformed", "Write the code in small letters, digits and hyphens, such as ai-flop.")
     elif Scheme.objects.filter(code=code).exists():

@@ -10,7 +10,7 @@ from common.errors import require
 from registry.engine.compliance import obligation
 from registry.models import Obligation, Operator, Period, Report, Scheme, VerifierStatement
 from registry.permissions import verifier_for
-from registry.services import compliance, operators, receipts, reports
+from registry.services import compliance, obligations, operators, receipts, reports
 from registry.services.schemes import end_of_day
 
 
@@ -45,9 +45,10 @@ def verify_report(*, actor: User, report: Report, opinion: str, findings: str, n
     )
     if opinion == VerifierStatement.Opinion.NEGATIVE:
         reports.move(report, "returned", reason=findings)
+        obligations.follow(period, now, "The verifier sent the report back.", operator=operator)
     else:
         _put_in_force(report, period, operator, received_at)
-        compliance.record_later_status(operator, period, now)
+        compliance.record_later_status(operator, period, now, f"Version {report.version} of the report was verified.")
     statement.save(force_insert=True)
     audit.record(
         actor,

@@ -1,0 +1,69 @@
+"""Reminders of the year: tasks for operators and for the regulator, each opened once."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from accounts.models import Organisation, Task
+from accounts.services import tasks
+from common.database import assert_in_transaction
+
+
+def key_of(period_code: str, what: str, organisation: Organisation | None = None) -> str:
+    """Name a reminder, so that it is opened once."""
+    return ":".join(filter(None, ("year", period_code, what, str(organisation.pk) if organisation else "")))
+
+
+def regulator() -> Organisation | None:
+    """Return the regulator whose desk is reminded."""
+    return Organisation.objects.filter(kind="regulator", status="active").order_by("pk").first()
+
+
+def remind_regulator(
+    period_code: str, what: str, *, title: str, link: str, now: datetime, due_at: datetime | None = None
+) -> bool:
+    """Open a task for the desk; says whether there is a desk."""
+    office = regulator()
+    if office is None:
+        return False
+    tasks.open_task(
+        key=key_of(period_code, what),
+        kind=f"year_{what}",
+        organisation=office,
+        title=title,
+        link=link,
+        now=now,
+        due_at=due_at,
+    )
+    return True
+
+
+def remind_all(
+    period_code: str,
+    what: str,
+    reminders: Iterable[tuple[Organisation, str]],
+    *,
+    link: str,
+    now: datetime,
+    due_at: datetime | None = None,
+) -> int:
+    """Open one task for each organisation with its own sentence; those that have theirs already keep it."""
+    assert_in_transaction()
+    opened = [
+        Task(
+            key=key_of(period_code, what, organisation),
+            kind=f"year_{what}"[:40],
+            organisation=organisation,
+            title=title[:300],
+            link=link,
+            created_at=now,
+            due_at=due_at,
+        )
+        for organisation, title in reminders
+    ]
+    Task.objects.bulk_create(opened, ignore_conflicts=True, batch_size=1000)
+    return len(opened)
+
+
+def withdraw(period_code: str, what: str, now: datetime, organisation: Organisation | None = None) -> None:
+    """End a reminder because what it asked for was done."""
+    tasks.end_task(key=key_of(period_code, what, organisation), actor=None, now=now)

@@ -1,0 +1,18 @@
+"""The registry's work as Celery tasks. Late, lost or doubled, they change nothing."""
+
+from celery import shared_task
+
+from common import clock
+from registry.services import due, year
+
+
+@shared_task(name="registry.run_due_work", acks_late=True, ignore_result=True)
+def run_due_work() -> None:
+    """Do what the calendars of all schemes have due by now."""
+    due.run_due(now=clock.now())
+
+
+@shared_task(name="registry.plan_years", acks_late=True, ignore_result=True)
+def plan_years() -> None:
+    """Let changed rules reach the calendars of all periods that have something left to happen."""
+    year.plan_all(now=clock.now())
