@@ -661,24 +661,18 @@ TIER = {"start_year": 2030, "start": "20.00", "real": "0.05"}
 
 CONTRADICTORY: list[tuple[dict[str, Any], str, str]] = [
     # rules, code, what the sentence names
-    ({"alloc.set_asides": [{"cohort": "academic", "share": "0.05"}]}, "shares_over_all", "alloc.free_share 1"),
-    ({"alloc.free_share": "0.9", "alloc.new_entrants.share": "0.11"}, "shares_over_all", "alloc.new_entrants.share"),
+    ({"alloc.set_asides": [{"cohort": "academic", "share": "0.05"}]}, "shares_exceed_cap", "alloc: "),
+    ({"alloc.free_share": "0.9", "alloc.new_entrants.share": "0.11"}, "shares_exceed_cap", "new entrants 11.00 %"),
     (
         {
             "alloc.free_share": "0.5",
             "alloc.set_asides": [{"cohort": "a", "share": "0.1"}, {"cohort": "a", "share": "0.1"}],
         },
-        "set_aside_twice",
-        "alloc.set_asides: a",
+        "cohort_twice",
+        "alloc: a",
     ),
     ({"alloc.methods": [{"kind": "PRODUCT_BENCHMARK", "product": "tokens"}]}, "benchmark_missing", "tokens"),
-    ({"alloc.methods": [{"kind": "GRANDFATHERING", "product": "all"}]}, "base_years_missing", "alloc.methods, item 1"),
-    ({"alloc.benchmarks": [{"product": "tokens"}]}, "benchmark_value_missing", "tokens"),
-    (
-        {"alloc.benchmarks": [{"product": "t", "method": "TOP_PCT", "rate_lo": "0.02", "rate_hi": "0.01"}]},
-        "rates_out_of_order",
-        "rate_lo 0.02",
-    ),
+    ({"alloc.methods": [{"kind": "GRANDFATHERING", "product": "all"}]}, "base_years_missing", "alloc: all"),
     (
         {"alloc.conditionality": [{"condition": "a", "cut": "0.6"}, {"condition": "b", "cut": "0.6"}]},
         "cuts_over_all",
@@ -686,23 +680,22 @@ CONTRADICTORY: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"cap.type": "INTENSITY", "cap.table": {"2030": "5"}}, "intensity_with_figures", "cap: "),
     ({"cap.start": "5"}, "half_a_start", "cap: "),
-    ({"time.period_years": 3}, "annual_shares_do_not_fit", "time.annual_share"),
-    ({"time.period_years": 2, "time.annual_share": ["0.5", "0.5"]}, "annual_shares_do_not_sum", "ends with 0.5"),
-    ({"time.banking.mode": "PCT_PLUS"}, "banking_incomplete", "PCT_PLUS"),
-    ({"time.banking.mode": "NET_SALES"}, "banking_incomplete", "NET_SALES"),
-    ({"time.banking.mode": "NONE", "time.banking.fixed": "5"}, "banking_without_use", "NONE"),
-    ({"time.borrow_interest": "0.05"}, "interest_without_borrowing", "time.borrow_share"),
-    (MSR | {"supply.msr.lower": "833"}, "reserve_lines_out_of_order", "supply.msr.lower 833"),
-    (MSR | {"supply.msr.mid": "500"}, "reserve_lines_out_of_order", "supply.msr.mid 500"),
-    (FLOOR | CEILING, "prices_out_of_order", "in 2060"),  # the naive twin below says why
-    (FLOOR | CEILING | {"supply.floor.start": "50.00"}, "prices_out_of_order", "supply.floor is 50.00 in 2030"),
+    ({"time.period_years": 3}, "annual_shares_not_per_year", "time: "),
+    ({"time.period_years": 2, "time.annual_share": ["0.5", "0.5"]}, "last_year_not_settled", "time: "),
+    ({"time.banking.mode": "NONE", "time.banking.fixed": "5"}, "banking_field_unused", "NONE"),
+    ({"time.borrow_interest": "0.05"}, "borrow_interest_unused", "time: "),
+    (MSR | {"supply.msr.lower": "833"}, "reserve_lines_equal", "both 833"),
+    (MSR | {"supply.msr.lower": "834"}, "msr_lines_out_of_order", "supply: "),
+    (MSR | {"supply.msr.mid": "500"}, "msr_lines_out_of_order", "buffer"),
+    (FLOOR | CEILING, "prices_out_of_order", "In 2060 the floor"),  # the naive twin below says why
+    (FLOOR | CEILING | {"supply.floor.start": "50.00"}, "prices_out_of_order", "In 2030 the floor"),
     (
         FLOOR | {"supply.ccr": [{"trigger": TIER | {"start": "9.00"}, "quantity": "5"}]},
         "prices_out_of_order",
-        "supply.ccr, item 1 only 9.00",
+        "ccr tier 1 (9.00)",
     ),
-    ({"supply.ccr": [{"trigger": TIER}]}, "tier_quantity", "supply.ccr, item 1"),
-    ({"supply.ccr": [{"trigger": TIER, "quantity": "5", "share": "0.1"}]}, "tier_quantity", "either"),
+    ({"supply.ccr": [{"trigger": TIER}]}, "tier_quantity_or_share", "Tier 1"),
+    ({"supply.ccr": [{"trigger": TIER, "quantity": "5", "share": "0.1"}]}, "tier_quantity_or_share", "either"),
     (
         {
             "supply.spike.multiple": "2.4",
@@ -718,39 +711,47 @@ CONTRADICTORY: list[tuple[dict[str, Any], str, str]] = [
                 {"name": "x", "measure": "PRICE_ABOVE", "threshold": "45", "quantity": "20", "smooth_from": "50"}
             ]
         },
-        "smoothing_out_of_order",
-        "smooth_from",
+        "release_smoothing",
+        "supply: x",
     ),
     (
         {"limits.holding.p1": "0.1", "limits.holding.base": "25", "limits.holding.p2": "0.25"},
-        "holding_shares_out_of_order",
-        "limits.holding.p2 0.25",
+        "holding_share_rises",
+        "limits: ",
     ),
-    ({"limits.offset.pct": "0.04", "limits.offset.sub": {"out": "0.05"}}, "offset_share_too_wide", "(out)"),
+    ({"limits.offset.pct": "0.04", "limits.offset.sub": {"out": "0.05"}}, "offset_tag_out_of_range", "limits: out"),
     (
         {"links": [{"partner": "eu-like", "direction": "BOTH", "rate_in": "1", "rate_out": "1"}]},
         "link_to_itself",
         "partner of its own",
     ),
-    ({"scope.tiers": [{"regime": "FULL", "threshold_in": "5", "threshold_out": "6"}]}, "thresholds_out_of_order", "6"),
-    ({"scope.tiers": [{"regime": "TARGET_ONLY"}]}, "target_missing", "scope.tiers, item 1"),
-    ({"scope.tiers": [{"regime": "NOTIFY_ONLY"}]}, "notify_by_missing", "notify_by"),
+    (
+        {"scope.tiers": [{"regime": "FULL", "threshold_in": "5", "threshold_out": "6"}]},
+        "threshold_out_above_in",
+        "scope: Tier 1",
+    ),
+    ({"scope.tiers": [{"regime": "TARGET_ONLY"}]}, "target_missing", "scope: Tier 1"),
+    ({"scope.tiers": [{"regime": "NOTIFY_ONLY"}]}, "notify_day_misplaced", "scope: Tier 1"),
     ({"scope.tiers": [{"regime": "FULL"}, {"regime": "FULL"}]}, "tier_twice", "2 times"),
-    ({"compliance.calendar.self_report": "Y+1 04-15"}, "calendar_out_of_order", "compliance: "),
-    ({"compliance.tier_uplift": {"1": "0.1", "2": "0.05"}}, "uplifts_out_of_order", "tier_uplift"),
-    ({"transactions.opens": "17:00"}, "transfer_window_empty", "compliance: "),
+    ({"compliance.calendar.self_report": "Y+1 04-15"}, "calendar_out_of_order", "verified_report"),
+    ({"compliance.tier_uplift": {"1": "0.1", "2": "0.05"}}, "tier_uplift_falls", "compliance: "),
+    ({"transactions.opens": "17:00"}, "transfer_window_empty", "transactions: "),
     (
         {"sanction.ladder": [{"action": "CASH", "days": 30}, {"action": "AUTO_DEDUCT", "business_days": 5}]},
         "ladder_out_of_order",
         "AUTO_DEDUCT",
     ),
-    ({"sanction.ladder": [{"action": "CASH"}]}, "step_day", "give one"),
-    ({"sanction.ladder": [{"action": "CASH", "days": 3, "business_days": 3}]}, "step_day", "give one"),
+    ({"sanction.ladder": [{"action": "CASH"}]}, "ladder_date_not_one", "sanction: Step 1"),
+    (
+        {"sanction.ladder": [{"action": "CASH", "days": 3, "business_days": 3}]},
+        "ladder_date_not_one",
+        "sanction: Step 1",
+    ),
     ({"sanction.ladder": [{"action": "CASH", "on": "Y+1 09-01"}]}, "step_before_deadline", "before permits are due"),
-    ({"sanction.mode": "PERMITS", "sanction.multiple": "0.5"}, "multiple_below_one", "sanction.multiple 0.5"),
-    ({"sanction.cohort_multiple": {"small": "2"}}, "multiple_without_use", "CASH"),
-    ({"sanction.cap_minor": "5"}, "cap_without_use", "PRICE_MULT"),
-    ({"sanction.min_allowance_share": "0.75"}, "share_without_use", "PERMITS"),
+    ({"sanction.mode": "PERMITS", "sanction.multiple": "0.5"}, "sanction_below_shortfall", "sanction: "),
+    ({"sanction.cohort_multiple": {"small": "2"}}, "cohort_multiple_unused", "CASH"),
+    ({"sanction.cap_minor": "5"}, "price_cap_unused", "sanction: "),
+    ({"sanction.min_allowance_share": "0.75"}, "allowance_share_unused", "sanction: "),
     (
         {
             "revenue": [
@@ -804,24 +805,34 @@ def test_prices_are_compared_as_they_are_rounded_every_year() -> None:
 
     sooner = holding(**{name.replace(".", "__"): value for name, value in (FLOOR | CEILING).items()})
 
-    assert f"in {year}" in contradictions(sooner)[0].sentence
+    assert f"In {year} the floor ({price})" in contradictions(sooner)[0].sentence
+
+
+def test_prices_are_compared_also_across_one_that_begins_later() -> None:
+    later_tier = {"trigger": {"start_year": 2080, "start": "500.00"}, "quantity": "5"}
+    ceiling = {"supply.ceiling.path.start_year": 2040, "supply.ceiling.path.start": "19.00"}
+    policy = holding(**{n.replace(".", "__"): v for n, v in (FLOOR | ceiling | {"supply.ccr": [later_tier]}).items()})
+
+    sentences = [refusal.sentence for refusal in contradictions(policy)]
+
+    assert "supply.floor is 19.54 in 2040 and supply.ceiling only 19.00: it must lie below it." in sentences
 
 
 def test_all_contradictions_of_a_day_are_listed_also_beside_incomplete_parts() -> None:
     read = entries(
         rule("supply.msr.upper", "833"),
-        rule("time.banking.mode", "PCT_PLUS"),
+        rule("time.banking.pct", "0.1"),
         rule("alloc.new_entrants.share", "0.5"),
     )
 
     found = contradictions_over_time(TERMS, read)
 
     assert sorted(one.refusal.code for one in found) == [
-        "banking_incomplete",
+        "banking_field_unused",
         "rule_incomplete",
         "rule_incomplete",
         "rule_incomplete",
-        "shares_over_all",
+        "shares_exceed_cap",
     ]
 
 
@@ -835,8 +846,8 @@ def test_a_rule_book_that_becomes_contradictory_later_is_found_with_the_day() ->
     found = contradictions_over_time(TERMS, read)
 
     assert [(one.on, one.refusal.code) for one in found] == [
-        (date(2032, 7, 1), "shares_over_all"),
-        (date(2033, 1, 1), "interest_without_borrowing"),
+        (date(2032, 7, 1), "shares_exceed_cap"),
+        (date(2033, 1, 1), "borrow_interest_unused"),
     ]
     assert contradictions_over_time(TERMS, read, since=date(2035, 1, 1))[0].on == date(2035, 1, 1)
 

@@ -20,14 +20,18 @@ from registry.engine.parameters.documents import (
 )
 from registry.engine.parameters.folding import (
     Change,
+    SpanChange,
     changes,
     days_of_change,
     difference,
     effective,
+    folded,
     in_force,
     policy_on,
+    spans_changed,
     values_of,
 )
+from registry.engine.parameters.outlook import OutlookRow, outlook
 
 __all__ = [
     "CHAPTERS",
@@ -37,8 +41,10 @@ __all__ = [
     "Change",
     "Contradiction",
     "Entry",
+    "OutlookRow",
     "Parameter",
     "RuleDocument",
+    "SpanChange",
     "Terms",
     "changes",
     "contradictions",
@@ -46,12 +52,15 @@ __all__ = [
     "days_of_change",
     "difference",
     "effective",
+    "folded",
     "in_force",
+    "outlook",
     "policy_on",
     "read_document",
     "read_entries",
     "schema",
     "sha256",
+    "spans_changed",
     "values_of",
     "write_document",
     "write_entry",

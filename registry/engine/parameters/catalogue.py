@@ -153,7 +153,7 @@ SET_ASIDE = Record(
         "cohort": NAME,
         "share": SHARE,
         "rule": Choice(("PRO_RATA",)),
-        "leftover": Choice(("auction", "next_year", "cancel")),
+        "leftover": Choice(("auction", "next_year")),
     },
 )
 CONTAINMENT_TIER = Record(
@@ -233,7 +233,7 @@ def _price_path(prefix: str, title: str) -> tuple[Parameter, ...]:
         Parameter(
             f"{prefix}.index",
             f"{title}: index by year",
-            "The change of consumer prices that counts for each year; a year without one counts as 0.",
+            "The change of consumer prices that counts for each year; with an index, other years have no price yet.",
             ByYear(RATE),
             "per year",
             "R5",
@@ -425,7 +425,7 @@ _ALL: Final = (
         "alloc.new_entrants.leftover",
         "New entrants' leftover",
         "Where the rest of the new entrants' share goes.",
-        Choice(("auction", "next_year", "cancel")),
+        Choice(("auction", "next_year")),
     ),
     Parameter(
         "alloc.consign",
@@ -448,7 +448,7 @@ _ALL: Final = (
         "time.banking.pct",
         "Banking: share",
         "PCT_PLUS: the share of the average yearly allocation that may be carried over.",
-        Amount(Decimal(0), Decimal(10), word="a share"),
+        SHARE,
         "share",
         "R7",
     ),
@@ -533,7 +533,7 @@ _ALL: Final = (
         "supply.msr.months",
         "Stability reserve: months",
         "Over how many months a flow is spread; what does not divide goes first.",
-        Count(1, 24),
+        Count(1, 12),
         "months",
         "R3",
     ),
@@ -774,7 +774,7 @@ _ALL: Final = (
     Parameter(
         "sanction.index",
         "Cash index by year",
-        "CASH: what the rate is multiplied with; a year without one counts as 1.",
+        "CASH: what the rate is multiplied with; with an index, a year without one has no rate yet.",
         ByYear(Amount(Decimal(0), Decimal(100), above_least=True, word="an index")),
         "1",
         "R8",

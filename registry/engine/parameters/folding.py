@@ -74,6 +74,43 @@ def difference(entries: Iterable[Entry], target: Iterable[Entry], source: str) -
     return _joined(found)
 
 
+@dataclass(frozen=True)
+class SpanChange:
+    """One rule that differs over a span of days: its value before and after, None where the default holds."""
+
+    name: str
+    first: date
+    end: date | None
+    before: Json
+    after: Json
+
+
+def spans_changed(before: Iterable[Entry], after: Iterable[Entry]) -> tuple[SpanChange, ...]:
+    """List the days on which two histories of changes give a rule another value, rule by rule and then by day."""
+    old, new = effective(before), effective(after)
+    found: list[SpanChange] = []
+    for name in PARAMETERS:
+        was, will = ([span for span in book if span.name == name] for book in (old, new))
+        for day, end in _intervals((*was, *will)):
+            one, other = _value_on(was, day), _value_on(will, day)
+            if same_json(one, other):
+                continue
+            last = found[-1] if found else None
+            if last is not None and (last.name, last.end) == (name, day) and _goes_on(last, one, other):
+                found[-1] = SpanChange(name, last.first, end, one, other)
+            else:
+                found.append(SpanChange(name, day, end, one, other))
+    return tuple(found)
+
+
+def _value_on(spans: Iterable[Entry], day: date) -> Json:
+    return next((span.value for span in spans if span.holds_on(day)), None)
+
+
+def _goes_on(last: SpanChange, before: Json, after: Json) -> bool:
+    return same_json(last.before, before) and same_json(last.after, after)
+
+
 def _says_the_same(one: Entry | None, other: Entry | None) -> bool:
     if one is None or other is None:
         return one is other
