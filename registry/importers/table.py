@@ -114,7 +114,7 @@ def read_table(content: bytes, *, required: Collection[str], limits: Limits) -> 
                 continue
             if not columns:
                 columns = tuple(cell.strip() for cell in cells)
-                errors += _header_errors(columns, starts_at, required, limits)
+                errors += header_errors(columns, starts_at, required, limits)
                 if errors:
                     return Table(columns[: limits.max_columns], (), tuple(errors))
                 continue
@@ -123,7 +123,7 @@ def read_table(content: bytes, *, required: Collection[str], limits: Limits) -> 
                 return Table(
                     columns, tuple(rows), (*errors, RowError(starts_at, columns[0], "too_many_rows", sentence))
                 )
-            faults = _row_errors(columns, cells, starts_at, limits)
+            faults = row_errors(columns, cells, starts_at, limits)
             if faults:
                 errors += faults
                 if _too_many(errors, starts_at, columns, limits):
@@ -263,12 +263,12 @@ def _unreadable(content: bytes, limits: Limits) -> RowError | None:
     return None
 
 
-def _header_errors(columns: tuple[str, ...], line: int, required: Collection[str], limits: Limits) -> list[RowError]:
+def header_errors(columns: tuple[str, ...], line: int, required: Collection[str], limits: Limits) -> list[RowError]:
     """List what is wrong with the header."""
     if len(columns) > limits.max_columns:
         sentence = f"The file has {len(columns):,} columns: {limits.max_columns} are allowed."
         return [RowError(line, _name((), limits.max_columns), "too_many_columns", sentence)]
-    errors = _row_errors(columns, list(columns), line, limits)
+    errors = row_errors(columns, list(columns), line, limits)
     for separator in OTHER_SEPARATORS:
         if len(columns) == 1 and separator in columns[0]:
             sentence = f"Columns are separated by {separator!r}: save the file with commas."
@@ -286,7 +286,7 @@ def _header_errors(columns: tuple[str, ...], line: int, required: Collection[str
     return errors
 
 
-def _row_errors(columns: tuple[str, ...], cells: list[str], line: int, limits: Limits) -> list[RowError]:
+def row_errors(columns: tuple[str, ...], cells: list[str], line: int, limits: Limits) -> list[RowError]:
     """List what is wrong with the form of one record, before anything in it is understood."""
     if len(cells) != len(columns):
         sentence = f"This row has {len(cells)} cells, the header has {len(columns)} columns: correct the row."
