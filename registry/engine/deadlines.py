@@ -8,12 +8,14 @@ first of the next day, so that 23:59:59.999 is in time (policy chapter 2.1; the 
 | when does a day end? | `end_of_day` | at the first instant of the next day, whatever the clocks did that night |
 | which day is meant? | `calendar_day`, `deadline` | MM-DD from the year of use; by flag the next working day [QC-21] |
 | what does an outage change? | `extended` | over 30 minutes in the last 24 h: its length, in full hours [QC-21] |
+| when is something due after an event? | `due_after`, `continued` | days or months later; a stopped clock goes on |
 | when is a transfer carried out? | `execution_time` | the working-hours clock of the UK registry [UK-REG] |
 
 Working days are Monday to Friday without the scheme's holidays.
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -142,6 +144,42 @@ def extended(due: datetime, outages: Iterable[Outage], rule: OutageRule | None =
             lost += ended - began
             moved = due + -(-lost // step) * step
     return moved
+
+
+def add_months(day: date, months: int) -> date:
+    """Return the same day some months later, or the last day of that month where it is shorter: 31 August to 28 or 29
+    February after six."""
+    assert months >= 0
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def due_after(
+    event_on: date,
+    zone: tzinfo,
+    *,
+    days: int = 0,
+    months: int = 0,
+    holidays: Collection[date] = (),
+    moves: bool = True,
+) -> datetime:
+    """Return when something is due that an event of a day asks for: the end of the day so many months and days later.
+
+    The shutdown report comes 60 days after closing, an appeal 30 after the notice, and the replacement of an offset six
+    months after it was found invalid (policy chapter 2.3 cases 7, 8 and 10) [CA-95857].
+    """
+    assert days >= 0
+    last = add_months(event_on, months) + timedelta(days=days)
+    return end_of_day(next_working_day(last, holidays) if moves else last, zone)
+
+
+def continued(due: datetime, stopped_at: datetime, resumed_at: datetime) -> datetime:
+    """Return a deadline whose clock stood still, as when a court suspends a scheme (policy chapter 2.3 case 17).
+
+    The time that was left when the clock stopped is left when it goes on; what was over by then stays over.
+    """
+    assert stopped_at <= resumed_at
+    return due if due <= stopped_at else due + (resumed_at - stopped_at)
 
 
 def execution_time(

@@ -13,11 +13,14 @@ from registry.engine.deadlines import (
     MUST_FOLLOW,
     Outage,
     activation_time,
+    add_months,
     add_working_days,
     calendar_day,
     calendar_instants,
+    continued,
     contradictions,
     deadline,
+    due_after,
     end_of_day,
     execution_time,
     extended,
@@ -264,6 +267,53 @@ def test_a_calendar_that_does_not_move_keeps_its_saturday() -> None:
     found = calendar_instants(2027, ComplianceRule(holiday_moves=False), BERLIN)
 
     assert found["surrender"] == utc("2028-09-30T22:00")
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "found"),
+    [
+        (date(2027, 3, 15), 6, date(2027, 9, 15)),
+        (date(2027, 8, 31), 6, date(2028, 2, 29)),
+        (date(2026, 8, 31), 6, date(2027, 2, 28)),
+        (date(2027, 12, 31), 0, date(2027, 12, 31)),
+        (date(2027, 12, 1), 1, date(2028, 1, 1)),
+        (date(2027, 11, 30), 13, date(2028, 12, 30)),
+        (date(2027, 7, 15), 17, date(2028, 12, 15)),
+    ],
+)
+def test_a_month_later_is_the_same_day_or_the_last(day: date, months: int, found: date) -> None:
+    assert add_months(day, months) == found
+
+
+@pytest.mark.parametrize(
+    ("event", "days", "months", "moves", "last_day"),
+    [
+        (date(2028, 2, 1), 60, 0, True, date(2028, 4, 3)),  # the shutdown report: 1 April 2028 is a Saturday
+        (date(2028, 2, 1), 60, 0, False, date(2028, 4, 1)),
+        (date(2027, 3, 15), 0, 6, True, date(2027, 9, 15)),  # an offset to be replaced
+        (date(2026, 11, 25), 30, 0, True, date(2026, 12, 29)),  # an appeal that ends on Christmas Day
+        (date(2026, 11, 20), 0, 0, True, date(2026, 11, 20)),
+    ],
+)
+def test_what_an_event_asks_for_is_due_at_the_end_of_a_day(
+    event: date, days: int, months: int, moves: bool, last_day: date
+) -> None:
+    found = due_after(event, BERLIN, days=days, months=months, holidays=CHRISTMAS, moves=moves)
+
+    assert found == end_of_day(last_day, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("due", "found"),
+    [
+        ("2028-10-02T22:00", "2028-10-12T22:00"),
+        ("2028-09-01T00:00:01", "2028-09-11T00:00:01"),
+        ("2028-09-01T00:00", "2028-09-01T00:00"),
+        ("2028-08-01T00:00", "2028-08-01T00:00"),
+    ],
+)
+def test_a_clock_that_a_court_stopped_goes_on_with_what_was_left(due: str, found: str) -> None:
+    assert continued(utc(due), utc("2028-09-01T00:00"), utc("2028-09-11T00:00")) == utc(found)
 
 
 DUE = utc("2028-10-02T22:00")
