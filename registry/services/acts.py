@@ -1,12 +1,12 @@
 """The acts of the registry that need two people, made known to the approvals when Django starts."""
 
 from accounts.services import approvals
-from registry.services import allocation, caps, cash, outages, surrenders, transactions, transfers
+from registry.services import allocation, caps, cash, founding, outages, rules, surrenders, transactions, transfers
 
 
 def register_all() -> None:
     """Register every act of the registry, and what completing a transaction means. Called once, at the start."""
-    for act in (*caps.ACTS, *allocation.ACTS, *cash.ACTS, *transactions.ACTS, *outages.ACTS):
+    for act in (*caps.ACTS, *allocation.ACTS, *cash.ACTS, *transactions.ACTS, *outages.ACTS, *rules.ACTS, *founding.ACTS):
         approvals.register(act)
     for kind, effect in (*transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):
         transactions.on_completion(kind, effect)
