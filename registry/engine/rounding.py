@@ -57,7 +57,8 @@ def exact_text(value: Exact) -> str:
     try:
         text = f"{exact_decimal(fraction):f}"
     except Inexact:
-        return f"{fraction.numerator}/{fraction.denominator}"
+        numerator, denominator = Decimal(fraction.numerator), Decimal(fraction.denominator)
+        return f"{numerator:f}/{denominator:f}"  # an int of more than 4,300 digits will not become text by itself
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -369,6 +369,14 @@ class TestBenchmarks:
 
         assert {claim.benchmark for claim in inputs.claims} == {value}  # type: ignore[union-attr]
 
+    def test_a_benchmark_of_a_thousand_intensities_can_be_printed(self) -> None:
+        rule = replace(SIMPLE, benchmarks=(BenchmarkRule("tokens", "TOP_PCT", pct=D(1)),))
+        population = {"tokens": [Observation(f"firm-{n}", n, n + 1) for n in range(1, 1_001)]}
+
+        inputs = inputs_of(rule, firm(), populations=population)
+
+        assert inputs_document(inputs)["claims"][0]["benchmark"] == "0.993513530138450654"  # 1 - (H(1001) - 1) / 1000
+
     def test_a_population_may_be_wider_than_the_scheme(self) -> None:
         rule = replace(SIMPLE, benchmarks=(BenchmarkRule("tokens", "TOP_PCT"),))
 
@@ -548,6 +556,23 @@ class TestPreAllocation:
 
         # the output of the year itself ends with the last day, so no share of days is taken beside it
         assert (award.entitled_permits, award.clawback, award.debt) == (438_500, 193_040, 193_040)
+
+    def test_a_product_that_is_given_at_once_is_settled_as_it_was_given(self) -> None:
+        mixed = AllocationRule(
+            methods=(replace(self.RULE.methods[0], pre_share=D("0.5")), TOKENS),
+            benchmarks=(self.RULE.benchmarks[0], FIXED),
+        )
+        data = OperatorData(
+            "plant",
+            output_by_product_and_year={"MWh": {2027: 1_000, 2029: 2_000}, "tokens": {2027: 2_000, 2029: 9_000}},
+            last_day=date(2029, 3, 14),  # 73 of 365 days
+        )
+
+        first = allocated(mixed, data)
+        final = allocated(mixed, replace(data, delivered=287), stage=Stage.SETTLEMENT)
+
+        assert free(first) == {"plant": 287}  # (877 x 0.5 + 1,000) / 5 = 287.7
+        assert final.awards[0].entitled_permits == 2_000 * D("0.877") + 200
 
     def test_the_cap_of_an_intensity_scheme_is_the_sum_of_its_claims(self) -> None:
         inputs = inputs_of(self.RULE, self.PLANT, cap=None, cap_type=CapType.INTENSITY, stage=Stage.SETTLEMENT)

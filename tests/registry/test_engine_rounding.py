@@ -49,6 +49,12 @@ def test_r1_writes_equal_values_in_one_canonical_form(value: rounding.Exact, tex
     assert rounding.exact(text) == value
 
 
+def test_r1_writes_a_sum_over_thousands_of_firms_in_full() -> None:
+    long = rounding.exact_text(Fraction(10**5000 + 1, 7))  # whole numbers stop becoming text at 4,300 digits
+
+    assert (len(long), long[:3], long[-4:]) == (5003, "100", "01/7")
+
+
 def test_r1_refuses_a_decimal_that_would_be_rounded() -> None:
     with pytest.raises(Inexact):
         rounding.exact_decimal(Fraction(1, 3))

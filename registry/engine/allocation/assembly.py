@@ -42,10 +42,13 @@ from registry.engine.benchmarks import (
 )
 from registry.engine.policy import AllocationRule, BenchmarkRule, CapType, MethodRule, Policy
 from registry.engine.refusals import Refusal
-from registry.engine.rounding import Exact, exact, floor_limit
+from registry.engine.rounding import Exact, coefficient, exact, floor_limit
 
 JOULE_PLACES = 15
-"""Benchmarks in joules per FLOP are rounded as picojoules with three decimals."""
+"""An updated benchmark in joules per FLOP is rounded as picojoules with three decimals."""
+
+PRINTED_PLACES = 18
+"""A benchmark that is taken from the population as it stands is printed so, and counts as printed."""
 
 
 class Stage(StrEnum):
@@ -330,7 +333,7 @@ def _population_benchmark(bench: BenchmarkRule, population: Sequence[Observation
     if not isinstance(taken, Benchmark):
         return Refusal(taken.code, f"{bench.product}: {taken.sentence}")
     if bench.value is None or bench.years == 0:
-        return taken.value
+        return exact(coefficient(taken.value, PRINTED_PLACES))
     updated = updated_benchmark(
         bench.value,
         measured_rate(bench.value, taken.value, bench.years),

@@ -80,7 +80,7 @@ def allocate(inputs: AllocationInputs) -> AllocationResult:
     if isinstance(auction, Refusal):
         return AllocationResult(inputs_hash(inputs), inputs.cap, refusals=(auction,))
 
-    none = Fraction(0)
+    none, consigned = Fraction(0), frozenset(inputs.consigned)
     awards = tuple(
         Award(
             operator=operator,
@@ -98,7 +98,7 @@ def allocate(inputs: AllocationInputs) -> AllocationResult:
             debt_before=standings[operator].debt,
             debt=deliveries[operator].debt,
             new_entrant_permits=entrants.get(operator, 0),
-            consigned=operator in inputs.consigned,
+            consigned=operator in consigned,
         )
         for operator in sorted(deliveries)
     )
