@@ -6,7 +6,15 @@ from registry.services import allocation, caps, cash, founding, outages, rules, 
 
 def register_all() -> None:
     """Register every act of the registry, and what completing a transaction means. Called once, at the start."""
-    for act in (*caps.ACTS, *allocation.ACTS, *cash.ACTS, *transactions.ACTS, *outages.ACTS, *rules.ACTS, *founding.ACTS):
+    for act in (
+        *caps.ACTS,
+        *allocation.ACTS,
+        *cash.ACTS,
+        *transactions.ACTS,
+        *outages.ACTS,
+        *rules.ACTS,
+        *founding.ACTS,
+    ):
         approvals.register(act)
     for kind, effect in (*transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):
         transactions.on_completion(kind, effect)
