@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -98,7 +99,7 @@ def operator(name: str, surrendered: int, verified: dict[int, int]) -> dict[str,
     }
 
 
-EVERY_KIND = {
+EVERY_KIND: dict[str, Callable[[], dict[str, Any]]] = {
     "allocation": allocation_run,
     "stability": lambda: run("stability", STABILITY),
     "sale": lambda: run("sale", {"cap": "1000", "offered": "100", "bids": BIDS}),

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     """Ends with status 1 where the published result is not what its own rules and inputs give."""
 
     help = "Work a published run out again from its file alone, and say where it differs."
-    requires_system_checks: list[str] = []  # an auditor at home has no settings to check
+    requires_system_checks = ()  # an auditor at home has no settings to check
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the run."""
