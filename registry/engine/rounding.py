@@ -5,7 +5,7 @@ one function, and its published evidence as a table in the tests. Nothing here a
 
 | rule | function | what it does |
 |---|---|---|
-| R1 | `exact`, `exact_decimal`, `exact_text` | exact rationals and decimals; a rounding that would happen is an error |
+| R1 | `exact`, `exact_sum`, `exact_decimal`, `exact_text` | exact rationals and decimals; to round is an error |
 | R2 | `floor_permits` | an allocation to one firm: floor to whole permits, the remainder is reported |
 | R3 | `share_pool` | a fixed pool among claims: floor each, then one more by largest remainder |
 | R4 | `reserve_flow` | reserve flows: half-up to the whole permit |
@@ -16,10 +16,11 @@ one function, and its published evidence as a table in the tests. Nothing here a
 | - | `coefficient` | benchmarks and factors that are published: half-up to three decimals |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Underflow
 from fractions import Fraction
+from math import lcm
 from typing import TypeAlias
 
 Exact: TypeAlias = int | Decimal | Fraction
@@ -41,6 +42,12 @@ def exact(value: Exact | str) -> Fraction:
     return Fraction(value)
 
 
+def exact_sum(values: Iterable[Exact]) -> Fraction:
+    """Return the sum as an exact rational (R1), for thousands of values whose denominators have nothing in common."""
+    parts, denominator = _over_one_denominator(values)
+    return Fraction(sum(parts), denominator)
+
+
 def exact_decimal(value: Exact) -> Decimal:
     """Return the value as a decimal with every digit (R1); raise decimal.Inexact where that takes endless digits."""
     fraction = exact(value)
@@ -60,6 +67,13 @@ def exact_text(value: Exact) -> str:
         numerator, denominator = Decimal(fraction.numerator), Decimal(fraction.denominator)
         return f"{numerator:f}/{denominator:f}"  # an int of more than 4,300 digits will not become text by itself
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _over_one_denominator(values: Iterable[Exact]) -> tuple[list[int], int]:
+    """Write exact values as whole numbers over one denominator: their sums and orders are then those of integers."""
+    fractions = [exact(value) for value in values]
+    common = lcm(*(fraction.denominator for fraction in fractions))
+    return [fraction.numerator * (common // fraction.denominator) for fraction in fractions], common
 
 
 def half_up(value: Exact) -> int:
@@ -91,13 +105,15 @@ def share_pool(pool: int, claims: Mapping[str, Exact]) -> dict[str, int]:
     Each claimant gets the floor of its share; what is left goes out one by one by largest remainder, ties to the
     lowest key. A claimant without a claim gets nothing.
     """
-    total = sum((exact(claim) for claim in claims.values()), Fraction(0))
+    parts, _ = _over_one_denominator(claims.values())
+    total = sum(parts)
     assert pool >= 0
     assert total > 0, "a pool needs somebody with a claim to it"
-    assert all(exact(claim) >= 0 for claim in claims.values()), "a claim is never negative"
-    floors = {key: floor_permits(exact(claim) * pool / total) for key, claim in claims.items()}
-    shares = {key: floor.permits for key, floor in floors.items()}
-    by_remainder = sorted(claims, key=lambda key: (-floors[key].remainder, key))
+    assert all(part >= 0 for part in parts), "a claim is never negative"
+    shares, remainders = {}, {}
+    for key, part in zip(claims, parts, strict=True):
+        shares[key], remainders[key] = divmod(part * pool, total)
+    by_remainder = sorted(claims, key=lambda key: (-remainders[key], key))
     for key in by_remainder[: pool - sum(shares.values())]:
         shares[key] += 1
     return shares

@@ -185,3 +185,24 @@ def test_negative_legal_quantities_are_our_own_mistake(rule: Callable[[int], int
 )
 def test_published_coefficients_are_rounded_half_up(value: rounding.Exact, places: int, rounded: str) -> None:
     assert str(rounding.coefficient(value, places)) == rounded
+
+
+@given(st.lists(st.one_of(st.integers(), st.fractions(), st.decimals(allow_nan=False, allow_infinity=False, places=6))))
+def test_an_exact_sum_is_the_sum_one_by_one(values: list[rounding.Exact]) -> None:
+    total = Fraction(0)
+    for value in values:
+        total += Fraction(value)
+
+    assert rounding.exact_sum(values) == total
+
+
+@given(pool=st.integers(0, 10**6), claimed=claims.filter(lambda found: sum(found.values()) > 0))
+def test_r3_agrees_with_shares_worked_out_one_by_one(pool: int, claimed: dict[str, Fraction]) -> None:
+    total = sum(claimed.values())
+    exact_shares = {key: claim * pool / total for key, claim in claimed.items()}
+    shares = {key: share.numerator // share.denominator for key, share in exact_shares.items()}
+    while sum(shares.values()) < pool:
+        owed = {key: exact_shares[key] - shares[key] for key in claimed}
+        shares[min(owed, key=lambda key: (-owed[key], key))] += 1
+
+    assert rounding.share_pool(pool, claimed) == shares

@@ -25,7 +25,7 @@ from registry.engine.allocation.results import (
     Award,
 )
 from registry.engine.refusals import Refusal
-from registry.engine.rounding import exact, floor_permits, share_pool
+from registry.engine.rounding import exact, exact_sum, floor_permits, share_pool
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def allocate(inputs: AllocationInputs) -> AllocationResult:
         free_permits=free,
         set_aside_permits=sum(set_aside.values()),
         auction_permits=auction,
-        remainder=sum((award.remainder for award in awards), none),
+        remainder=entitlements.total * entitlements.factor - sum(entitlements.whole.values()),
         true_up_lines=true_up_lines,
         new_entrant_permits=sum(entrants.values()),
         kept_permits=kept,
@@ -189,7 +189,7 @@ def _entitlements(
     for operator, true_up in true_ups.items():
         if true_up > 0:
             claimed[operator] = claimed.get(operator, Fraction(0)) + true_up
-    total = sum(claimed.values(), Fraction(0))
+    total = exact_sum(claimed.values())
     corrected = inputs.correction and total > inputs.free_pool
     factor = Fraction(inputs.free_pool) / total if corrected else Fraction(1)
     if corrected:
