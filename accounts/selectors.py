@@ -4,9 +4,9 @@ import uuid
 from dataclasses import dataclass
 from typing import TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 
-from accounts.models import ApiToken, Approval, AuditEvent, Membership, Organisation, User
+from accounts.models import ApiToken, Approval, AuditEvent, Membership, Organisation, Task, User
 from accounts.permissions import may_see_everything
 from common.errors import Unknown
 
@@ -68,6 +68,12 @@ def organisation_in_scope(scope: Scope, organisation_id: uuid.UUID) -> Organisat
 def approvals_in_scope(scope: Scope) -> QuerySet[Approval]:
     """Approvals of the organisations in scope, newest first."""
     return scope.filter(Approval.objects.select_related("organisation", "proposed_by", "decided_by"), "organisation")
+
+
+def tasks_in_scope(scope: Scope) -> QuerySet[Task]:
+    """Tasks of the organisations in scope, those that are due first before the others."""
+    rows = Task.objects.select_related("organisation", "claimed_by", "parent", "approval")
+    return scope.filter(rows.order_by(F("due_at").asc(nulls_last=True), "created_at", "id"), "organisation")
 
 
 def events_of(subject_type: str, subject_id: object) -> QuerySet[AuditEvent]:

@@ -8,10 +8,10 @@ from accounts.models import Membership
 from common import clock
 
 PAGES: dict[str, tuple[str, ...]] = {
-    "firm": ("home", "markets", "holdings", "reports", "compliance", "approvals"),
-    "lab": ("home", "markets", "holdings", "reports", "compliance", "approvals"),
-    "verifier": ("home", "reports"),
-    "regulator": ("home", "desk", "markets", "holdings", "reports", "compliance", "approvals"),
+    "firm": ("home", "markets", "holdings", "reports", "compliance", "tasks", "approvals"),
+    "lab": ("home", "markets", "holdings", "reports", "compliance", "tasks", "approvals"),
+    "verifier": ("home", "reports", "tasks"),
+    "regulator": ("home", "desk", "markets", "holdings", "reports", "compliance", "tasks", "approvals"),
     "auditor": ("home", "desk", "markets", "holdings", "reports", "compliance", "approvals"),
     "": ("home",),
 }
@@ -24,6 +24,7 @@ LABELS = {
     "holdings": "Holdings",
     "reports": "Reports",
     "compliance": "Compliance",
+    "tasks": "Tasks",
     "approvals": "Approvals",
     "transparency": "Transparency",
 }

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from accounts.acting import Acting
 from accounts.models import Approval
 from accounts.selectors import approvals_in_scope
-from accounts.views import waiting_for
+from accounts.views.approvals import waiting_for
 from common.charts import Chart, Series
 from exchange.selectors import MarketSummary, market_summaries, parked_commands
 from registry.ledger import selectors as ledger

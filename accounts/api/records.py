@@ -9,7 +9,7 @@ from rest_framework import mixins, serializers
 
 from accounts.api.base import InstantFilter, OversightViewSet, ScopedViewSet
 from accounts.api.tokens import OrganisationRef
-from accounts.models import APPROVAL, Approval, AuditEvent, User
+from accounts.models import APPROVAL, TASK, Approval, AuditEvent, Task, User
 
 
 class PersonRef(serializers.ModelSerializer[User]):
@@ -76,6 +76,58 @@ class Approvals(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet[
     def rows(self) -> QuerySet[Approval]:
         """Every approval."""
         return Approval.objects.select_related("organisation", "proposed_by", "decided_by")
+
+
+class TaskSerializer(serializers.ModelSerializer[Task]):
+    """Something a person has to do, who has taken it on, and by when it is due."""
+
+    organisation = OrganisationRef(read_only=True)
+    claimed_by = PersonRef(read_only=True, allow_null=True)
+    parent = serializers.UUIDField(source="parent_id", read_only=True, allow_null=True)
+    approval = serializers.UUIDField(source="approval_id", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Task
+        fields: ClassVar = (
+            "id",
+            "kind",
+            "organisation",
+            "title",
+            "status",
+            "claimed_by",
+            "note",
+            "parent",
+            "approval",
+            "created_at",
+            "due_at",
+            "reminders",
+            "ended_at",
+        )
+        read_only_fields = fields
+
+
+class TaskFilters(filters.FilterSet):
+    """Narrow the list by state, kind, organisation and deadline."""
+
+    status = filters.ChoiceFilter(choices=TASK.choices)
+    kind = filters.CharFilter()
+    organisation = filters.UUIDFilter()
+    due_before = InstantFilter(field_name="due_at", lookup_expr="lt")
+
+
+@extend_schema_view(list=extend_schema(summary="List tasks"), retrieve=extend_schema(summary="Read a task"))
+class Tasks(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet[Task]):
+    """What waits for the people of the organisations in scope, newest first."""
+
+    serializer_class = TaskSerializer
+    filterset_class = TaskFilters
+    scope_path = "organisation"
+    lookup_value_converter = "uuid"
+    ordering: ClassVar = ("-created_at", "-id")
+
+    def rows(self) -> QuerySet[Task]:
+        """Every task."""
+        return Task.objects.select_related("organisation", "claimed_by")
 
 
 class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):

@@ -7,6 +7,7 @@ from accounts.api import records, tokens
 
 router = SimpleRouter(use_regex_path=False)
 router.register("approvals", records.Approvals, "approval")
+router.register("tasks", records.Tasks, "task")
 router.register("audit-events", records.AuditEvents, "audit-event")
 
 urlpatterns = [

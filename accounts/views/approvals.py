@@ -1,4 +1,4 @@
-"""Pages about people: the organisation one acts for, proposals that need a second person, API tokens."""
+"""Proposals that need a second person: what waits, what was decided, and deciding."""
 
 import json
 import re
@@ -10,14 +10,12 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from accounts.acting import Acting, act_for, acting_in
-from accounts.forms import ActForForm, TokenForm
-from accounts.models import ApiToken, Approval
+from accounts.acting import Acting, acting_in
+from accounts.models import Approval
 from accounts.selectors import approvals_in_scope, events_of
-from accounts.services import approvals, tokens
+from accounts.services import approvals
 from common import clock
 from common.errors import Unknown
 from common.forms import ReasonForm, refusals_shown_in
@@ -25,20 +23,6 @@ from common.forms import ReasonForm, refusals_shown_in
 DECIDED_PER_PAGE = 25
 CODE = re.compile(r"[0-9a-f]{64}|[0-9a-f-]{36}|[a-z0-9]+(-[a-z0-9]+)+|HR-[0-9-]+")
 """Ids, hashes, account numbers and codes of assets: shown as what they are, not as words."""
-
-
-@require_POST
-def switch_organisation(request: HttpRequest) -> HttpResponse:
-    """Act for another of one's organisations, and start again at its overview."""
-    form = ActForForm(request.POST)
-    if not form.is_valid():
-        raise Unknown("organisation_unknown", "You have no role in such an organisation. Choose one from the menu.")
-    organisation = act_for(request, form.cleaned_data["organisation"].pk)
-    messages.info(request, f"You now act for {organisation.name}.")
-    return redirect("home")
-
-
-# Approvals ------------------------------------------------------------------------------------------------------------
 
 
 def approval_list(request: HttpRequest) -> HttpResponse:
@@ -169,45 +153,3 @@ def readable(parameters: Mapping[str, object]) -> list[Parameter]:
         )
         for name, value in parameters.items()
     ]
-
-
-# API tokens -----------------------------------------------------------------------------------------------------------
-
-
-@never_cache
-def token_list(request: HttpRequest) -> HttpResponse:
-    """Show one's tokens, and make a new one for the organisation one acts for; its secret is shown once."""
-    acting = acting_in(request)
-    form = TokenForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        with refusals_shown_in(form):
-            token, secret = tokens.issue_token(
-                actor=acting.user,
-                organisation=acting.for_organisation(),
-                name=form.cleaned_data["name"],
-                scope=form.cleaned_data["scope"],
-                life=form.life,
-                now=clock.now(),
-            )
-            return _tokens_page(request, acting, TokenForm(), new=token, secret=secret)
-    return _tokens_page(request, acting, form)
-
-
-@require_POST
-def revoke_token(request: HttpRequest, token_key: str) -> HttpResponse:
-    """End one of one's own tokens."""
-    tokens.revoke_token(actor=acting_in(request).user, token_key=token_key, now=clock.now())
-    messages.success(request, "The token was revoked and opens nothing any more.")
-    return redirect("tokens")
-
-
-def _tokens_page(
-    request: HttpRequest, acting: Acting, form: TokenForm, new: ApiToken | None = None, secret: str = ""
-) -> HttpResponse:
-    context = {
-        "form": form,
-        "tokens": ApiToken.objects.filter(user=acting.user).select_related("organisation").order_by("-created"),
-        "new": new,
-        "secret": secret,
-    }
-    return render(request, "accounts/tokens.html", context, status=422 if form.errors else 200)
