@@ -15,6 +15,7 @@ from registry.models.account import (
     TrustedAccount,
 )
 from registry.models.allocation import ALLOCATION_RUN, AllocationLine, AllocationRun
+from registry.models.allocation_data import AllocationFigure, AllocationTable
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
 from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
 from registry.models.operator import HolderChange, Operator
@@ -40,8 +41,10 @@ __all__ = [
     "TRANSACTION",
     "TRUST",
     "AccountTerms",
+    "AllocationFigure",
     "AllocationLine",
     "AllocationRun",
+    "AllocationTable",
     "Cap",
     "Case",
     "CohortCheck",

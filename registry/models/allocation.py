@@ -20,19 +20,38 @@ ALLOCATION_RUN = Lifecycle(
 
 
 class AllocationRun(models.Model):
-    """One run: computed as a draft that people can read, executed by approval. Its inputs never change afterwards."""
+    """One run: computed as a draft that people can read, executed by approval. Its inputs never change afterwards.
+
+    A period has one executed run of each stage. A settlement repeats the pools of the first stage and moves only what
+    is new.
+    """
+
+    class Stage(models.TextChoices):
+        INITIAL = "INITIAL", "First allocation"
+        SETTLEMENT = "SETTLEMENT", "Settlement on verified output"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="allocation_runs")
+    stage = models.CharField(max_length=12, choices=Stage.choices, default=Stage.INITIAL)
     status = models.CharField(max_length=20, choices=ALLOCATION_RUN.choices, default=ALLOCATION_RUN.initial)
     inputs = models.JSONField(encoder=DjangoJSONEncoder)
     inputs_sha256 = models.CharField(max_length=64)
     rules_version = models.CharField(
         max_length=40, help_text="Version of the allocation rules that computed the lines."
     )
+    by_rules = models.BooleanField(
+        default=False, help_text="Whether the registry worked the inputs out; otherwise they were uploaded."
+    )
+    rules_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="The rule book behind the inputs; empty for founding terms."
+    )
     cap = models.BigIntegerField()
     free = models.BigIntegerField()
     set_aside = models.BigIntegerField()
+    kept = models.BigIntegerField(
+        default=0,
+        help_text="In reserves, with new entrants, for the next year, cancelled, or delivered by the stage before.",
+    )
     auction = models.BigIntegerField()
     drafted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     drafted_at = models.DateTimeField()
@@ -42,11 +61,18 @@ class AllocationRun(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["period"], condition=models.Q(status="executed"), name="one_executed_allocation_per_period"
+                fields=["period", "stage"],
+                condition=models.Q(status="executed"),
+                name="one_executed_allocation_per_period_and_stage",
+            ),
+            models.CheckConstraint(
+                name="allocation_stage_known", condition=models.Q(stage__in=["INITIAL", "SETTLEMENT"])
             ),
             models.CheckConstraint(
                 name="allocation_pools_sum_to_cap",
-                condition=models.Q(cap=models.F("free") + models.F("set_aside") + models.F("auction")),
+                condition=models.Q(
+                    cap=models.F("free") + models.F("set_aside") + models.F("kept") + models.F("auction")
+                ),
             ),
             models.CheckConstraint(
                 name="executed_allocation_has_journal",
@@ -60,7 +86,18 @@ class AllocationRun(models.Model):
                 name="allocation_inputs_frozen",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.AnyChange(
-                    "inputs", "inputs_sha256", "rules_version", "cap", "free", "set_aside", "auction", "period"
+                    "inputs",
+                    "inputs_sha256",
+                    "rules_version",
+                    "by_rules",
+                    "rules_sha256",
+                    "stage",
+                    "cap",
+                    "free",
+                    "set_aside",
+                    "kept",
+                    "auction",
+                    "period",
                 ),
             ),
             pgtrigger.Protect(name="allocation_run_kept", operation=pgtrigger.Delete),
