@@ -369,6 +369,16 @@ def test_owners_are_told_60_30_and_7_days_before(today: date, sent: tuple[int, .
     assert notices_due(TimeRule(expires_after=2), 2027, today, sent) == due
 
 
+def test_what_is_not_told_counts_as_nothing() -> None:
+    rule = TimeRule(borrow_share=Decimal("0.1"))
+
+    assert banking_limit(replace(KOREA_1, fixed=0)) == 0
+    assert banking_limit(KOREA_2024, sold=3) == 15
+    assert banking_limit(KOREA_2024, bought=3) == 0
+    assert borrow(rule, wanted=10, next_allocation=100) == Loan(10, 10)
+    assert next_delivery(100) == Delivery(100, 0, 0, 0, 0)
+
+
 def test_permits_that_never_expire_need_no_notice() -> None:
     assert expires_on(TimeRule(), 2027) is None
     assert not is_expired(TimeRule(), 2027, date(2999, 1, 1))
@@ -382,6 +392,9 @@ def test_permits_that_never_expire_need_no_notice() -> None:
         TimeRule(banking=KOREA_1, borrow_share=Decimal("0.15")),
         TimeRule(banking=KOREA_2024, expires_after=1),
         TimeRule(period_years=3, annual_share=(Decimal("0.5"), Decimal("0.5"), Decimal(1))),
+        # At the edge of what is possible.
+        TimeRule(period_years=2, annual_share=(Decimal(0), Decimal(1)), borrow_share=Decimal(1), expires_after=1),
+        TimeRule(banking=Banking(BankingMode.PCT_PLUS, pct=Decimal(1), fixed=0)),
     ],
 )
 def test_the_rules_of_real_schemes_contradict_nothing(rule: TimeRule) -> None:

@@ -428,6 +428,22 @@ def test_all_contradictions_of_a_calendar_and_its_clocks_are_listed_at_once() ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("clock", "codes"),
+    [
+        (TransactionRule(opens=time(10), closes=time(10)), ["transfer_window_empty"]),
+        (TransactionRule(opens=time(10), closes=time(10, 0, 1), large_transfer=1), []),
+        (TransactionRule(delay_days=0, activation_days=0), []),
+    ],
+)
+def test_a_window_for_transfers_has_some_length(clock: TransactionRule, codes: list[str]) -> None:
+    assert [one.code for one in contradictions(ComplianceRule(), clock)] == codes
+
+
+def test_what_is_due_at_once_is_due_at_the_end_of_its_day() -> None:
+    assert due_after(date(2026, 11, 20), BERLIN) == end_of_day(date(2026, 11, 20), BERLIN)
+
+
 def test_every_entry_named_in_the_rules_is_one_of_the_calendar() -> None:
     names = {one.name for one in fields(Calendar)}
 

@@ -329,7 +329,20 @@ def test_offsets_keep_within_the_quota_and_every_tag(
     assert sum(again.values()) == 0
 
 
-@pytest.mark.parametrize("rule", [LimitRule(), CA_PURCHASES, LimitRule(holding=CALIFORNIA, offset=CA_2021)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        LimitRule(),
+        CA_PURCHASES,
+        LimitRule(holding=CALIFORNIA, offset=CA_2021),
+        # At the edge of what is possible.
+        LimitRule(holding=HoldingLimit(Decimal(1), 0, Decimal(1)), offset=OffsetQuota(Decimal(1), {"far": Decimal(1)})),
+        LimitRule(
+            holding=HoldingLimit(Decimal("0.1"), 1, Decimal(0)), offset=OffsetQuota(Decimal(0), {"a": Decimal(0)})
+        ),
+        LimitRule(purchase={"all": Decimal(1)}, lot=1, price_band=Decimal("0.01"), transfer=1, cure_days=0),
+    ],
+)
 def test_the_limits_of_real_schemes_contradict_nothing(rule: LimitRule) -> None:
     assert contradictions(rule) == []
 

@@ -158,6 +158,7 @@ def test_a_first_shortfall_may_be_let_off_but_stays_owed(
 
     assert isinstance(found, Sanction)
     assert (found.cash_minor, found.permits_owed, found.is_waived) == (cash_minor, owed, is_waived)
+    assert found.least_allowances == 0
 
 
 def test_a_second_shortfall_is_not_let_off() -> None:
@@ -322,7 +323,10 @@ def test_a_rate_without_an_index_is_the_same_every_year() -> None:
     assert indexed_rate_minor(EU_FLAT, 1999) == indexed_rate_minor(EU_FLAT, 2099) == 10_000
 
 
-@pytest.mark.parametrize("rule", [SanctionRule(), GERMANY, UK, CALIFORNIA, QUEBEC, RGGI, KOREA, NEW_ZEALAND])
+EDGE = SanctionRule(mode=SanctionMode.PERMITS, multiple=Decimal(1), min_allowance_share=Decimal(1))
+
+
+@pytest.mark.parametrize("rule", [SanctionRule(), GERMANY, UK, CALIFORNIA, QUEBEC, RGGI, KOREA, NEW_ZEALAND, EDGE])
 def test_the_rules_of_real_schemes_contradict_nothing(rule: SanctionRule) -> None:
     assert contradictions(replace(rule, ladder=PRODUCT_LADDER)) == []
 
