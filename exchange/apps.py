@@ -9,7 +9,9 @@ class ExchangeConfig(AppConfig):
     name = "exchange"
 
     def ready(self) -> None:
-        """Register what the calendar asks of the closing."""
-        from exchange.services import calendar
+        """Register what the calendar asks of the closing, and answer what is asked before an account may end."""
+        from exchange.services import accounts, calendar
+        from registry.services import questions
 
         calendar.register_all()
+        questions.register(accounts.still_open)

@@ -4,6 +4,8 @@ SENTENCES = {
     "standing_suspended": "Your organisation is suspended and cannot trade. Ask the regulator.",
     "standing_buy_only": "Your organisation may only buy until its shortfall is made good.",
     "not_admitted": "Your organisation is not an operator of this scheme and cannot trade its permits.",
+    "account_restricted": "The regulator restricted your account: no order enters, and you may cancel those that rest.",
+    "scheme_frozen": "All movements of this scheme but surrender are stopped. Read the public notice.",
     "market_closed": "The market is closed. Come back when it opens.",
     "market_halted": "The market is halted: no order enters, and you may cancel those that rest.",
     "period_not_open": "The compliance period is not open for trading.",

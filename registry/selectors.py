@@ -142,8 +142,9 @@ class PeriodOverview:
 
 
 def holding_account(organisation: Organisation) -> LedgerAccount:
-    """Return the one account in which an organisation holds its permits and money."""
-    account = LedgerAccount.objects.filter(owner=organisation, kind="holding").order_by("id").first()
+    """Return the account in which an organisation holds its permits and money: the oldest that is not closed."""
+    live = LedgerAccount.objects.filter(owner=organisation, kind="holding").exclude(status="closed")
+    account = live.order_by("id").first()
     if account is None:
         raise Unknown("account_missing", f"{organisation} has no account yet. The regulator opens one when it enrols.")
     return account

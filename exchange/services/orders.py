@@ -52,6 +52,8 @@ class _Entrance:
     account_id: int | None
     position_id: int | None
     may_trade: bool
+    account_grade: str
+    scheme_frozen: bool
 
 
 def place_order(
@@ -201,11 +203,11 @@ def _well_formed(orders: Iterable[OrderInput]) -> Sequence[OrderInput]:
 
 
 def _entrance(actor: User, organisation: Organisation, market: Market) -> _Entrance:
-    """Take the phase lock and read what decides, in one round trip (`sql/0001_entrance.sql`)."""
+    """Take the phase lock and read what decides, in one round trip (`sql/0002_entrance_grades.sql`)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT phase, last_price, period_status, organisation_status, account_id, position_id, is_trader"
-            " FROM exchange_entrance(%s, %s, %s, %s)",
+            "SELECT phase, last_price, period_status, organisation_status, account_id, position_id, is_trader,"
+            " account_grade, scheme_frozen FROM exchange_entrance(%s, %s, %s, %s)",
             [locks.PHASE, market.pk, organisation.pk, actor.pk],
         )
         return _Entrance(*cursor.fetchone())
@@ -217,6 +219,10 @@ def _closed_to_all(entrance: _Entrance) -> str:
         return "standing_suspended"
     if entrance.account_id is None:
         return "not_admitted"
+    if entrance.account_grade != "open":
+        return "account_frozen" if entrance.account_grade == "frozen" else "account_restricted"
+    if entrance.scheme_frozen:
+        return "scheme_frozen"
     if entrance.phase in {"closed", "halted"}:
         return f"market_{entrance.phase}"
     return "" if entrance.period_status == "open" else "period_not_open"

@@ -15,13 +15,14 @@ from django.db.models import Max, Q
 from accounts.models import User
 from accounts.services import audit
 from common.database import assert_in_transaction
-from common.errors import require_permission
+from common.errors import require, require_permission
 from common.idempotency import derive_key
 from exchange.engine import netting
 from exchange.models import Market, Position, SettlementBatch, SettlementNet, Trade
 from exchange.permissions import may_settle
 from exchange.services import locks, positions
 from exchange.services.positions import Figures
+from registry.grades import is_frozen
 from registry.ledger import services as ledger
 
 
@@ -39,6 +40,11 @@ def settle(*, market: Market, actor: User | None, now: datetime) -> SettlementBa
     """
     assert_in_transaction()
     market = locks.lock_market(market)
+    require(
+        not is_frozen(market.period.scheme),
+        "scheme_frozen",
+        "All movements of this scheme but surrender are stopped. Settle when the freeze is lifted.",
+    )
     accounts = _lock_unsettled(market)
     sums = _unsettled(market)
     if not sums:

@@ -1,7 +1,21 @@
 """The acts of the registry that need two people, made known to the approvals when Django starts."""
 
 from accounts.services import approvals
-from registry.services import allocation, caps, cash, founding, outages, rules, surrenders, transactions, transfers
+from registry.services import (
+    accounts,
+    allocation,
+    caps,
+    cash,
+    closures,
+    founding,
+    freezes,
+    holders,
+    outages,
+    rules,
+    surrenders,
+    transactions,
+    transfers,
+)
 
 
 def register_all() -> None:
@@ -14,6 +28,10 @@ def register_all() -> None:
         *outages.ACTS,
         *rules.ACTS,
         *founding.ACTS,
+        *accounts.ACTS,
+        *freezes.ACTS,
+        *closures.ACTS,
+        *holders.ACTS,
     ):
         approvals.register(act)
     for kind, effect in (*transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):
