@@ -162,6 +162,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-markets": {"task": "exchange.sweep_markets", "schedule": schedule(timedelta(seconds=5))},
     "continue-closings": {"task": "exchange.continue_closings", "schedule": schedule(timedelta(seconds=60))},
     "run-due-work": {"task": "registry.run_due_work", "schedule": schedule(timedelta(seconds=60))},
+    "carry-out-transactions": {
+        "task": "registry.carry_out_transactions",
+        "schedule": schedule(timedelta(seconds=60)),
+    },
     "plan-years": {"task": "registry.plan_years", "schedule": crontab(minute="20")},
     "execute-due-approvals": {"task": "accounts.execute_due_approvals", "schedule": schedule(timedelta(seconds=30))},
     "derive-serial-blocks": {"task": "ledger.derive_serial_blocks", "schedule": schedule(timedelta(seconds=30))},

@@ -3,7 +3,8 @@
 from celery import shared_task
 
 from common import clock
-from registry.services import due, year
+from registry.services import due, transactions, year
+from registry.services.transactions import trust
 
 
 @shared_task(name="registry.run_due_work", acks_late=True, ignore_result=True)
@@ -16,3 +17,10 @@ def run_due_work() -> None:
 def plan_years() -> None:
     """Let changed rules reach the calendars of all periods that have something left to happen."""
     year.plan_all(now=clock.now())
+
+
+@shared_task(name="registry.carry_out_transactions", acks_late=True, ignore_result=True)
+def carry_out_transactions() -> None:
+    """Carry out the transactions whose time has come, and mark the trusted accounts whose days have passed."""
+    trust.activate_due(now=clock.now())
+    transactions.execute_due(now=clock.now())

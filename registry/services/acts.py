@@ -34,5 +34,5 @@ def register_all() -> None:
         *holders.ACTS,
     ):
         approvals.register(act)
-    for kind, effect in (*transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):
+    for kind, effect in (*transactions.EFFECTS.items(), *transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):
         transactions.on_completion(kind, effect)

@@ -13,10 +13,9 @@ from common.errors import Refused, Unknown, require, require_none
 from common.idempotency import derive_key
 from registry.engine import allocation as engine
 from registry.engine.rounding import exact, exact_text, floor_permits
-from registry.ledger import services as ledger
 from registry.models import ALLOCATION_RUN, AllocationLine, AllocationRun, Cap, Operator, Period, Scheme
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
-from registry.services import central
+from registry.services import central, transactions
 
 RUN_ALLOCATION = "registry.run_allocation"
 RULES_VERSION = engine.RESULT_FORMAT
@@ -140,13 +139,15 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
         .get(pk=approval.parameters["run"])
     )
     _check(approval.parameters)  # under the lock: two runs may have been approved at once
-    posted = ledger.post(
-        transfers=_postings(run),
-        kind="allocation",
+    posted = transactions.move(
+        moves=_moves(run),
+        organisation=approval.organisation,
+        journal="allocation",
         reference=f"allocation:{run.period.code}",
         actor=approval.decided_by,
         now=now,
         note=f"Inputs {run.inputs_sha256}",
+        details={"run": str(run.pk)},
     )
     run.status, run.journal_id, run.executed_at = "executed", posted.journal_id, now
     run.save(update_fields=["status", "journal", "executed_at"])
@@ -163,21 +164,22 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
     return {"run": str(run.pk), "journal": posted.journal_id}
 
 
-def _postings(run: AllocationRun) -> list[ledger.Posting]:
-    """Return the transfers of a run. The set-aside pool passes through its own account, so that its use can be seen."""
+def _moves(run: AllocationRun) -> list[transactions.Move]:
+    """Return the movements of a run. The set-aside passes through its own account, so that its use can be seen."""
     period = run.period
     total, auction = central.account(period, central.TOTAL).pk, central.account(period, central.AUCTION).pk
     set_aside = central.account(period, central.SET_ASIDE).pk
     pool = int(run.inputs["set_aside_pool"])
-    steps: list[tuple[object, int, int, int]] = [("set-aside", total, set_aside, pool)]
+    steps: list[tuple[str, object, int, int, int]] = [("move_to_reserve", "set-aside", total, set_aside, pool)]
     for line in run.lines.select_related("operator").order_by("operator__account_id", "method"):
         source = set_aside if line.method == SET_ASIDE else total
-        steps.append(((line.operator_id, line.method), source, line.operator.account_id, line.quantity))
-    steps.append(("left over", set_aside, auction, pool - run.set_aside))
-    steps.append(("auction", total, auction, run.auction - (pool - run.set_aside)))
+        what = (line.operator_id, line.method)
+        steps.append(("allocate", what, source, line.operator.account_id, line.quantity))
+    steps.append(("release", "left over", set_aside, auction, pool - run.set_aside))
+    steps.append(("release", "auction", total, auction, run.auction - (pool - run.set_aside)))
     return [
-        ledger.Posting(derive_key("allocation", run.pk, what), debit, credit, period.permit_id, quantity)
-        for what, debit, credit, quantity in steps
+        transactions.Move(kind, derive_key("allocation", run.pk, what), debit, credit, period.permit_id, quantity)
+        for kind, what, debit, credit, quantity in steps
         if quantity
     ]
 

@@ -12,7 +12,7 @@ from common.quantities import parse_whole
 from registry.ledger import services as ledger
 from registry.models import PERIOD, Cap, Period
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
-from registry.services import central
+from registry.services import central, transactions
 
 PUBLISH_CAP = "registry.publish_cap"
 
@@ -44,11 +44,14 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
     cap = Cap.objects.create(period=period, version=1, quantity=quantity, published_at=now, approval=approval)
     issuance, total = central.account(period, central.ISSUANCE), central.account(period, central.TOTAL)
     ledger.set_issue_limit(account_id=issuance.pk, asset_id=period.permit_id, limit=quantity)
-    posted = ledger.post(
-        transfers=[
-            ledger.Posting(derive_key("issuance", period.pk), issuance.pk, total.pk, period.permit_id, quantity),
+    posted = transactions.move(
+        moves=[
+            transactions.Move(
+                "issue", derive_key("issuance", period.pk), issuance.pk, total.pk, period.permit_id, quantity
+            ),
         ],
-        kind="issuance",
+        organisation=approval.organisation,
+        journal="issuance",
         reference=f"issuance:{period.code}",
         actor=approval.decided_by,
         now=now,

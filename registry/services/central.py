@@ -16,6 +16,9 @@ ISSUANCE, TOTAL, AUCTION, SET_ASIDE, SURRENDER, CANCELLATION = (
 )
 """What each central account of a period is for; its reference is this, a colon and the period's code."""
 
+NEW_ENTRANTS, STABILITY, CONTAINMENT, ESCROW = "new_entrants", "stability", "containment", "escrow"
+"""Purposes that only some schemes have: their accounts are opened when they are first used."""
+
 _LABELS = {
     ISSUANCE: "Issuance",
     TOTAL: "Total quantity",
@@ -23,6 +26,12 @@ _LABELS = {
     SET_ASIDE: "Set-aside",
     SURRENDER: "Surrendered",
     CANCELLATION: "Cancelled",
+}
+_LABELS_ON_USE = {
+    NEW_ENTRANTS: "New entrants reserve",
+    STABILITY: "Stability reserve",
+    CONTAINMENT: "Cost containment reserve",
+    ESCROW: "Escrow",
 }
 _KINDS = {TOTAL: "reserve"}
 """The ledger's kind where it is not the purpose itself."""
@@ -43,6 +52,14 @@ def open_accounts(period: Period, now: datetime) -> None:
 def account(period: Period, purpose: str) -> LedgerAccount:
     """Return the central account of a period for a purpose."""
     return LedgerAccount.objects.get(reference=f"{purpose}:{period.code}")
+
+
+def account_on_use(period: Period, purpose: str, now: datetime) -> LedgerAccount:
+    """Return the account of a purpose that only some schemes have, opened if it is not there yet."""
+    reference = f"{purpose}:{period.code}"
+    return LedgerAccount.objects.filter(reference=reference).first() or ledger.open_account(
+        kind=purpose, reference=reference, label=f"{_LABELS_ON_USE[purpose]}, {period}", now=now
+    )
 
 
 def open_bank(currency: Asset, now: datetime) -> LedgerAccount:

@@ -221,7 +221,7 @@ def _proposed_came(row: Transaction, locked: _Receiving, now: datetime, actor: U
 
 def _lock_for_reversal(asked: transactions.Asked) -> _Receiving:
     """Lock what the undone surrender was received under."""
-    original = Transaction.objects.filter(pk=asked.original).first()
+    original = Transaction.objects.filter(pk=asked.original).first() if asked.original else None
     receipt = None if original is None else Surrender.objects.filter(journal=original.journal_id).first()
     if receipt is None:
         refuse("original_unknown", "There is no such surrender to undo. Check its number.")

@@ -7,11 +7,11 @@
 Services that move permits as part of an act of their own call `transactions.move` inside their database transaction.
 """
 
+from registry.services.transactions import life, returns, terms, trust
 from registry.services.transactions.checks import CHECKS
 from registry.services.transactions.course import Course
 from registry.services.transactions.facts import Asked
 from registry.services.transactions.life import (
-    ACTS,
     LARGE_TRANSFER,
     Effect,
     Request,
@@ -29,11 +29,18 @@ from registry.services.transactions.life import (
     reverse,
 )
 from registry.services.transactions.moving import Move, move
+from registry.services.transactions.terms import Terms
 from registry.services.transactions.types import TYPES, TransactionType, as_markdown
+
+ACTS = (*life.ACTS, *trust.ACTS, *terms.ACTS)
+"""The acts of this part that need two people."""
+EFFECTS = returns.EFFECTS
+"""What completing a type means beside moving permits, where no other service says so."""
 
 __all__ = [
     "ACTS",
     "CHECKS",
+    "EFFECTS",
     "LARGE_TRANSFER",
     "TYPES",
     "Asked",
@@ -41,6 +48,7 @@ __all__ = [
     "Effect",
     "Move",
     "Request",
+    "Terms",
     "TransactionType",
     "accept",
     "as_markdown",

@@ -231,7 +231,9 @@ def vintage_usable(facts: Facts) -> Refused | None:
 
 
 def enough_available(facts: Facts) -> Refused | None:
-    """The sender has enough that is not held for something else."""
+    """The sender has enough that is not held for something else. Of permits that do not count, no amount is enough."""
+    if "vintage_usable" in facts.type.checks and vintage_usable(facts) is not None:
+        return None
     if facts.quantity is None or facts.sender is None or facts.sender.contra or facts.quantity <= facts.available:
         return None
     return Refused(
@@ -330,6 +332,17 @@ def nothing_frozen(facts: Facts) -> Refused | None:
     )
 
 
+def scheme_running(facts: Facts) -> Refused | None:
+    """No court has stopped the scheme. Nothing is surrendered meanwhile; whether permits move is the court's word."""
+    stop = facts.suspension
+    if stop is None or (facts.asked.kind != "surrender" and (stop.trading or facts.asked.by_order)):
+        return None
+    return Refused(
+        "scheme_suspended",
+        "A court has stopped this scheme: this is not possible until it goes on. No deadline passes.",
+    )
+
+
 def books_agree(facts: Facts) -> Refused | None:
     """The newest reconciliation found no difference in either account."""
     if not facts.differs:
@@ -411,6 +424,7 @@ CHECKS: Mapping[str, Check] = {
         debts_covered,
         beneficiary_named,
         nothing_frozen,
+        scheme_running,
         books_agree,
         original_completed,
         not_yet_reversed,

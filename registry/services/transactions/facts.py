@@ -25,6 +25,7 @@ from registry.models import (
     Operator,
     Period,
     SerialFreeze,
+    Suspension,
     Transaction,
     TrustedAccount,
 )
@@ -217,6 +218,12 @@ class Facts:
         scheme = None if self.period is None else self.period.scheme_id
         return [freeze for freeze in self.batch.freezes if freeze.scheme_id in {None, scheme}]
 
+    @property
+    def suspension(self) -> Suspension | None:
+        """The court's order that stops the scheme, if there is one."""
+        scheme = None if self.target is None else self.target.scheme_id
+        return next((each for each in self.batch.suspensions if each.scheme_id == scheme), None)
+
 
 class Batch:
     """The facts of many movements at one instant, each kind read once when it is first asked for."""
@@ -308,6 +315,11 @@ class Batch:
     def freezes(self) -> list[Freeze]:
         """Every freeze in force, of any scheme."""
         return list(Freeze.objects.filter(lifted_at__isnull=True))
+
+    @cached_property
+    def suspensions(self) -> list[Suspension]:
+        """Every scheme that a court has stopped."""
+        return list(Suspension.objects.filter(resumed_at__isnull=True))
 
     @cached_property
     def stopped(self) -> dict[int, int]:

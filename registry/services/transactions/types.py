@@ -67,7 +67,7 @@ _RECEIVER = (
     "receiver_grade",
     "receiver_owner_active",
 )
-_ALWAYS = ("asset_is_permit", "quantity_whole", "nothing_frozen", "books_agree")
+_ALWAYS = ("asset_is_permit", "quantity_whole", "nothing_frozen", "scheme_running", "books_agree")
 _SPENDS = ("enough_available", "serials_free")
 
 
@@ -211,6 +211,7 @@ _TABLE = (
             *_SENDER,
             *_RECEIVER,
             "quantity_whole",
+            "scheme_running",
             "books_agree",
             "vintage_usable",
             *_SPENDS,
