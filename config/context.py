@@ -27,6 +27,7 @@ LABELS = {
     "tasks": "Tasks",
     "approvals": "Approvals",
     "transparency": "Transparency",
+    "rules": "Rules",
 }
 
 
@@ -34,7 +35,7 @@ def frame(request: HttpRequest) -> dict[str, object]:
     """Return the context of the base template."""
     user = getattr(request, "user", None)  # a request refused by the first middleware has no user yet
     if user is None or not user.is_authenticated:
-        return {"nav": _navigation(request, ("transparency",)), "now": clock.now()}
+        return {"nav": _navigation(request, ("transparency", "rules")), "now": clock.now()}
     acting = acting_in(request)
     return {
         "acting": acting,

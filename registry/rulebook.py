@@ -1,5 +1,7 @@
 """Reading the rules of a scheme: its history of changes, the rule book that they add up to, and the policy of a day."""
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -7,9 +9,11 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from accounts.models import Membership
 from common.errors import Unknown
 from registry.engine import parameters as engine
-from registry.engine.parameters import Entry, SpanChange, Terms
+from registry.engine.parameters import Entry, Parameter, SpanChange, Terms
+from registry.engine.parameters.kinds import Json
 from registry.engine.policy import Policy
 from registry.models import Rule, RuleChange, Scheme
 
@@ -122,6 +126,72 @@ def founding_values(scheme: Scheme) -> dict[str, Any]:
     return {
         "sanction.rate_minor": Decimal(scheme.sanction_minor),
         "transactions.large_transfer": scheme.large_transfer,
+    }
+
+
+@dataclass(frozen=True)
+class RuleInForce:
+    """One rule that holds on a day: its value, the days on which it holds, and the change that published it.
+
+    Without a change it is a founding term of the scheme.
+    """
+
+    parameter: Parameter
+    value: Json
+    first: date
+    end: date | None
+    source: str
+    change: RuleChange | None
+
+
+def in_force(scheme: Scheme, on: date) -> list[RuleInForce]:
+    """Return every rule that holds on a day in the order of a rule book, with the change that published each."""
+    past = history(scheme)
+    published = {
+        rule.name: rule.change
+        for rule in Rule.objects.filter(scheme=scheme, valid_from__lte=on)
+        .exclude(valid_to__lte=on)
+        .select_related("change__approval")
+        .order_by("change__number")
+    }
+    taken_back = {name for name, entry in engine.in_force(past.entries, on).items() if entry.value is None}
+    return [
+        RuleInForce(
+            parameter=engine.PARAMETERS[span.name],
+            value=span.value,
+            first=span.valid_from,
+            end=span.valid_to,
+            source=span.source,
+            change=None if span.name in taken_back else published.get(span.name),
+        )
+        for span in past.book
+        if span.holds_on(on)
+    ]
+
+
+def approvers(changes: Iterable[RuleChange]) -> dict[uuid.UUID, tuple[str, str]]:
+    """Return for each change the roles in which it was proposed and approved, as they were held at that time."""
+    listed = list(changes)
+    people = {person for change in listed for person in (change.approval.proposed_by_id, change.approval.decided_by_id)}
+    memberships = list(Membership.objects.filter(user__in=people, role__in=["desk_officer", "senior_officer"]))
+
+    def role(user_id: object, organisation_id: object, at: datetime | None) -> str:
+        held = [
+            one.get_role_display()
+            for one in memberships
+            if (one.user_id, one.organisation_id) == (user_id, organisation_id)
+            and at is not None
+            and one.granted_at <= at
+            and (one.ended_at is None or at < one.ended_at)
+        ]
+        return max(held, default="Officer")  # "Senior officer" is said before "Desk officer"
+
+    return {
+        change.pk: (
+            role(change.approval.proposed_by_id, change.approval.organisation_id, change.approval.proposed_at),
+            role(change.approval.decided_by_id, change.approval.organisation_id, change.approval.decided_at),
+        )
+        for change in listed
     }
 
 

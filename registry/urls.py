@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from registry.views import compliance, desk, holdings, reports
+from registry.views import compliance, desk, holdings, reports, rules, rules_desk
 
 urlpatterns = [
     path("holdings/", holdings.holding_list, name="holdings"),
@@ -42,4 +42,18 @@ urlpatterns = [
     path("desk/allocations/<uuid:run_id>/inputs/", desk.allocation_inputs, name="run-inputs"),
     path("desk/allocations/<uuid:run_id>/propose/", desk.propose_allocation, name="allocation-propose"),
     path("desk/allocations/<uuid:run_id>/discard/", desk.discard_allocation, name="allocation-discard"),
+    path("rules/", rules.scheme_list, name="rules"),
+    path("rules/scheme-rules.schema.json", rules.schema_file, name="rules-schema"),
+    path("rules/<slug:code>/", rules.scheme_rules, name="rules-scheme"),
+    path("rules/<slug:code>/rules.json", rules.rules_file, name="rules-file"),
+    path("rules/<slug:code>/changes/", rules.change_list, name="rules-changes"),
+    path("rules/<slug:code>/changes/<int:number>/", rules.change_detail, name="rules-change"),
+    path("desk/rules/new/", rules_desk.new_scheme, name="rules-new"),
+    path("desk/rules/proposals/<uuid:approval_id>/", rules_desk.proposal, name="rules-proposal"),
+    path("desk/schemes/<slug:code>/rules/", rules_desk.change, name="rules-desk"),
+    path("desk/schemes/<slug:code>/rules/pick/", rules_desk.pick, name="rules-pick"),
+    path("desk/schemes/<slug:code>/rules/remove/", rules_desk.remove, name="rules-remove"),
+    path("desk/schemes/<slug:code>/rules/document/", rules_desk.document, name="rules-document"),
+    path("desk/schemes/<slug:code>/rules/propose/", rules_desk.propose, name="rules-propose"),
+    path("desk/schemes/<slug:code>/rules/edit/<str:name>/", rules_desk.edit, name="rules-edit"),
 ]

@@ -5,6 +5,7 @@ It is checked at proposal, at approval and at execution: every contradiction, on
 ends. Who approves decides on exactly the preview that was shown, so a proposal lapses when another change overtakes it.
 """
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from registry.rulebook import History
 
 CHANGE_RULES = "registry.change_rules"
 OUTLOOK_YEARS = 10
+LARGEST_FILE = 2 * 1024 * 1024
 
 REASONS: Mapping[str, str] = {
     "court_decision": "Decision of a court",
@@ -150,6 +152,24 @@ def rules_of_document(book: History, document: object) -> tuple[Entry, ...]:
         ]
     )
     return engine.difference(book.with_founding, read.entries, "Taken out of the rule book.")
+
+
+def parse(content: bytes) -> object:
+    """Return the JSON in an uploaded file, or refuse it: also where an object says the same twice."""
+    require(len(content) <= LARGEST_FILE, "file_too_large", "The document is larger than 2 MB. Check the file.")
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as error:
+        raise Refused(
+            "document_unreadable", f"This is no JSON document that we can read ({str(error)[:120]})."
+        ) from error
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise ValueError("one object names a part twice")
+    return read
 
 
 def read_document(document: object) -> RuleDocument:

@@ -25,12 +25,12 @@ OFFICERS = ("desk_officer", "senior_officer")
 
 def desk(request: HttpRequest) -> HttpResponse:
     """Show every scheme with its periods and what state they are in."""
-    _officer_or_auditor(request)
+    acting = _officer_or_auditor(request)
     periods = Period.objects.select_related("permit").order_by("-year")
     schemes = Scheme.objects.select_related("currency").prefetch_related(
         Prefetch("periods", queryset=periods.prefetch_related("caps"))
     )
-    return render(request, "registry/desk.html", {"schemes": schemes})
+    return render(request, "registry/desk.html", {"schemes": schemes, "may_act": acting.has(*OFFICERS)})
 
 
 def period(request: HttpRequest, code: str) -> HttpResponse:
