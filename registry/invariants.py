@@ -6,9 +6,10 @@ from django.db.models import QuerySet
 
 from common.invariants import Finding, Invariant, sql_invariant
 from registry.engine import allocation as engine
-from registry.engine.compliance import cash_sanction
 from registry.models import AllocationRun, ComplianceRecord, Obligation, Period, Sanction
+from registry.services import regimes
 from registry.services.allocation import SET_ASIDE, recomputed_lines, stored_lines
+from registry.services.sanctions import recomputed
 from registry.services.verification import quantity_owed
 from registry.standing import Standing, records
 
@@ -29,13 +30,14 @@ def _allocations_follow_from_their_inputs(as_of: datetime | None) -> Finding:
 
 
 def _obligations_follow_from_reports(as_of: datetime | None) -> Finding:
-    obligations = Obligation.objects.select_related("report", "operator__scheme").order_by("id")
+    obligations = Obligation.objects.select_related("report", "operator__scheme", "period").order_by("id")
     if as_of is not None:
         obligations = obligations.filter(at__lte=as_of)
     checked = 0
     for obligation in obligations.iterator():
         checked += 1
-        found = quantity_owed(obligation.operator.scheme, obligation.report)
+        owes = regimes.surrenders(obligation.operator, obligation.period.year, at=obligation.at)
+        found = quantity_owed(obligation.operator.scheme, obligation.report) if owes else 0
         if found != obligation.quantity:
             return checked, {"obligation_id": obligation.pk, "quantity": obligation.quantity, "found": found}
     return checked, None
@@ -77,7 +79,11 @@ def _last_letters_are_the_present_ones(as_of: datetime | None) -> Finding:
 
 
 def _sanctions_follow_from_the_deadline(as_of: datetime | None) -> Finding:
-    sanctions = Sanction.objects.select_related("period__scheme").order_by("imposed_at", "id")
+    sanctions = (
+        Sanction.objects.filter(kind=Sanction.Kind.SHORTFALL)
+        .select_related("period__scheme", "operator__scheme")
+        .order_by("imposed_at", "id")
+    )
     if as_of is not None:
         sanctions = sanctions.filter(imposed_at__lte=as_of)
     checked = 0
@@ -88,8 +94,7 @@ def _sanctions_follow_from_the_deadline(as_of: datetime | None) -> Finding:
         if period.pk not in standings:
             standings[period.pk] = _by_operator(records(period, before=period.surrender_due))
         short = standings[period.pk][sanction.operator_id].shortfall_of_the_year
-        cost = cash_sanction(short, period.scheme.sanction_minor).cash_minor
-        if (sanction.shortfall, sanction.amount_minor) != (short, cost):
+        if (sanction.shortfall, (sanction.amount_minor, sanction.permits)) != (short, recomputed(sanction)):
             return checked, {"sanction_id": sanction.pk, "shortfall": sanction.shortfall, "found": short}
     return checked, None
 
@@ -227,16 +232,20 @@ INVARIANTS: list[Invariant] = [
               JOIN registry_operator o ON o.id = s.operator_id
               JOIN registry_period p ON p.id = s.period_id
               JOIN registry_scheme c ON c.id = p.scheme_id
+              JOIN registry_surrender first ON first.id = coalesce(s.reverses_id, s.id)
               LEFT JOIN LATERAL (
-                SELECT sum(t.amount) AS moved,
-                       count(*) FILTER (WHERE debit.account_id <> o.account_id
+                SELECT sum(t.amount) * CASE WHEN s.quantity < 0 THEN -1 ELSE 1 END AS moved,
+                       count(*) FILTER (WHERE CASE WHEN s.quantity > 0 THEN debit.account_id <> o.account_id
+                                                   ELSE credit.account_id <> o.account_id END
                                            OR sink.reference <> 'surrender:' || c.code || '-' || p.year
                                            OR v.id IS NULL OR v.scheme_id <> p.scheme_id
-                                           OR v.year > p.year) AS misplaced
+                                           OR v.year > p.year AND first.kind NOT IN ('set_off', 'remainder')
+                       ) AS misplaced
                   FROM ledger_transfer t
                   JOIN ledger_balance debit ON debit.id = t.debit_id
                   JOIN ledger_balance credit ON credit.id = t.credit_id
-                  JOIN ledger_account sink ON sink.id = credit.account_id
+                  JOIN ledger_account sink
+                    ON sink.id = CASE WHEN s.quantity > 0 THEN credit.account_id ELSE debit.account_id END
                   LEFT JOIN registry_period v ON v.permit_id = t.asset_id
                  WHERE t.journal_id = s.journal_id) m ON true
              WHERE s.received_at <= %(as_of)s::timestamptz
@@ -255,7 +264,6 @@ INVARIANTS: list[Invariant] = [
                            FROM registry_surrender x
                            JOIN registry_period p ON p.id = x.period_id
                            JOIN registry_scheme c ON c.id = p.scheme_id
-                          WHERE NOT EXISTS (SELECT FROM ledger_journal j WHERE j.reverses_id = x.journal_id)
                           GROUP BY c.code, p.year) s ON s.reference = a.reference
              WHERE a.kind = 'surrender' AND coalesce(b.lies, 0) <> coalesce(s.given, 0)
              ORDER BY a.id""",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 
 from accounts.models import Organisation
 from accounts.selectors import Scope
@@ -21,7 +21,9 @@ from registry.models import (
     AllocationLine,
     AllocationRun,
     Cap,
+    Case,
     ComplianceRecord,
+    LetterRemoval,
     Obligation,
     Operator,
     Period,
@@ -180,7 +182,8 @@ def compliance_table(period: Period) -> list[ComplianceRow]:
     letters = dict(
         ComplianceRecord.objects.filter(period=period, occasion="deadline").values_list("operator_id", "status")
     )
-    sanctions = dict(Sanction.objects.filter(period=period).values_list("operator_id", "amount_minor"))
+    sums = Sanction.objects.filter(period=period).order_by().values("operator_id").annotate(sum=Sum("amount_minor"))
+    sanctions = {row["operator_id"]: int(row["sum"]) for row in sums}
     return [
         ComplianceRow(
             operator=standing.operator,
@@ -193,6 +196,32 @@ def compliance_table(period: Period) -> list[ComplianceRow]:
         )
         for standing in records(period)
     ]
+
+
+def names_are_public(period: Period, now: datetime) -> bool:
+    """Say whether letters and use of a period are public by name: it is closed, and the time to appeal is over."""
+    return period.status == "closed" and (period.names_public_at is None or period.names_public_at <= now)
+
+
+def hidden_operators(period: Period) -> set[uuid.UUID]:
+    """Return the operators that public pages do not name for a period: an appeal is open, or the letter was removed."""
+    contested = Case.objects.filter(period=period, kind=Case.Kind.APPEAL, status="open").exclude(subject="allocation")
+    removed = LetterRemoval.objects.filter(period=period)
+    return {*contested.values_list("operator_id", flat=True), *removed.values_list("operator_id", flat=True)}
+
+
+def public_letters(now: datetime) -> QuerySet[ComplianceRecord]:
+    """Return the letters that anybody may read by name."""
+    appeals = Case.objects.filter(
+        operator=OuterRef("operator"), period=OuterRef("period"), kind=Case.Kind.APPEAL, status="open"
+    )
+    removals = LetterRemoval.objects.filter(operator=OuterRef("operator"), period=OuterRef("period"))
+    return ComplianceRecord.objects.filter(
+        Q(period__names_public_at__isnull=True) | Q(period__names_public_at__lte=now),
+        ~Exists(appeals.exclude(subject="allocation")),
+        ~Exists(removals),
+        period__status="closed",
+    )
 
 
 def public_overview() -> list[PeriodOverview]:

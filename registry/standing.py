@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
 from registry.engine import compliance as engine
-from registry.models import Obligation, Operator, Period, Surrender
+from registry.models import Obligation, Operator, Period, Sanction, Surrender
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _standing(operator: Operator, period: Period, owed: Mapping[int, tuple[int, 
         year=period.year + 1,
         first_year=operator.first_year,
         last_year=last,
-        verified={year: quantity for year, (quantity, kind) in owed.items() if kind == "operator"},
+        verified={year: quantity for year, (quantity, kind) in owed.items() if kind != "estimate"},
         estimated={year: quantity for year, (quantity, kind) in owed.items() if kind == "estimate"},
         surrendered=surrendered,
         excluded=excluded,
@@ -89,15 +89,27 @@ def _obligations(
 
 
 def _surrendered(period: Period, before: datetime | None, operator: Operator | None) -> dict[object, int]:
-    """Return by operator what was surrendered for this period and earlier ones, and has not been undone since."""
-    surrenders = Surrender.objects.filter(period__scheme_id=period.scheme_id, period__year__lte=period.year)
-    if before is None:
-        surrenders = surrenders.filter(journal__reversed_by__isnull=True)
-    else:
-        undone = Q(journal__reversed_by__isnull=False, journal__reversed_by__at__lt=before)
-        surrenders = surrenders.filter(received_at__lt=before).exclude(undone)
-    if operator is not None:
-        surrenders = surrenders.filter(operator=operator)
-    return dict(
-        surrenders.order_by().values("operator_id").annotate(sum=Sum("quantity")).values_list("operator_id", "sum")
+    """Return by operator what was surrendered for this period and earlier ones, less what was given back.
+
+    A paid sanction whose rule does not make good ends what was missing, as if it had been surrendered.
+    """
+    ended = Sanction.objects.filter(
+        kind=Sanction.Kind.SHORTFALL,
+        make_good=False,
+        status="paid",
+        period__scheme_id=period.scheme_id,
+        period__year__lte=period.year,
     )
+    surrenders = Surrender.objects.filter(period__scheme_id=period.scheme_id, period__year__lte=period.year)
+    if before is not None:
+        surrenders, ended = surrenders.filter(received_at__lt=before), ended.filter(ended_at__lt=before)
+    if operator is not None:
+        surrenders, ended = surrenders.filter(operator=operator), ended.filter(operator=operator)
+    given: defaultdict[object, int] = defaultdict(int)
+    by_row = surrenders.order_by().values("operator_id").annotate(sum=Sum("quantity"))
+    by_money = ended.order_by().values("operator_id").annotate(sum=Sum("shortfall"))
+    for operator_id, quantity in by_row.values_list("operator_id", "sum").union(
+        by_money.values_list("operator_id", "sum"), all=True
+    ):
+        given[operator_id] += int(quantity)
+    return given

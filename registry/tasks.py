@@ -3,14 +3,17 @@
 from celery import shared_task
 
 from common import clock
-from registry.services import due, transactions, year
+from registry.services import cases, due, enforcement, transactions, year
 from registry.services.transactions import trust
 
 
 @shared_task(name="registry.run_due_work", acks_late=True, ignore_result=True)
 def run_due_work() -> None:
-    """Do what the calendars of all schemes have due by now."""
-    due.run_due(now=clock.now())
+    """Do what the calendars of all schemes have due by now, the steps of enforcement and the ends of cases."""
+    now = clock.now()
+    due.run_due(now=now)
+    enforcement.run_due(now=now)
+    cases.run_due(now=now)
 
 
 @shared_task(name="registry.plan_years", acks_late=True, ignore_result=True)

@@ -84,7 +84,7 @@ class Period(models.Model):
     permit = models.OneToOneField(Asset, on_delete=models.PROTECT, related_name="period")
     status = models.CharField(max_length=20, choices=PERIOD.choices, default=PERIOD.initial)
     names_public_at = models.DateTimeField(
-        null=True, blank=True, help_text="From when letters are public by name; empty until closed, or never."
+        null=True, blank=True, help_text="From when letters are public by name; empty where that is with the closing."
     )
 
     class Meta:

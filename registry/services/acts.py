@@ -5,13 +5,17 @@ from registry.services import (
     accounts,
     allocation,
     caps,
+    cases,
     cash,
     closures,
+    estimates,
     founding,
     freezes,
     holders,
     outages,
+    publication,
     rules,
+    sanctions,
     surrenders,
     transactions,
     transfers,
@@ -32,6 +36,10 @@ def register_all() -> None:
         *freezes.ACTS,
         *closures.ACTS,
         *holders.ACTS,
+        *sanctions.ACTS,
+        *estimates.ACTS,
+        *cases.ACTS,
+        *publication.ACTS,
     ):
         approvals.register(act)
     for kind, effect in (*transactions.EFFECTS.items(), *transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):

@@ -1,11 +1,13 @@
 """Allocation runs: worked out by the engine from frozen inputs, read by people as a draft, executed by approval."""
 
+import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Sum
 
 from accounts.models import Approval, User
 from accounts.services import approvals, audit
@@ -15,7 +17,7 @@ from registry.engine import allocation as engine
 from registry.engine.rounding import exact, exact_text, floor_permits
 from registry.models import ALLOCATION_RUN, AllocationLine, AllocationRun, Cap, Operator, Period, Scheme
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
-from registry.services import central, transactions
+from registry.services import cases, central, debts, regimes, rules, transactions
 
 RUN_ALLOCATION = "registry.run_allocation"
 RULES_VERSION = engine.RESULT_FORMAT
@@ -151,6 +153,8 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
     )
     run.status, run.journal_id, run.executed_at = "executed", posted.journal_id, now
     run.save(update_fields=["status", "journal", "executed_at"])
+    debts.settle_delivery(run.period, _delivered(run), now, run=run.pk)
+    cases.escrow_contested(run.period, now)
     audit.record(
         approval.decided_by,
         "registry.allocation.executed",
@@ -182,6 +186,12 @@ def _moves(run: AllocationRun) -> list[transactions.Move]:
         for kind, what, debit, credit, quantity in steps
         if quantity
     ]
+
+
+def _delivered(run: AllocationRun) -> dict[uuid.UUID, int]:
+    """Return how many permits each operator got."""
+    sums = run.lines.order_by().values("operator_id").annotate(sum=Sum("quantity"))
+    return {row["operator_id"]: row["sum"] for row in sums if row["sum"]}
 
 
 def _lines(
@@ -247,12 +257,25 @@ def _faults(period: Period, inputs: engine.AllocationInputs, operators: Mapping[
         )
     for key in sorted({claim.operator for claim in inputs.claims} - operators.keys()):
         yield Refused("operator_unknown", f"{key} is not the account of an operator of {scheme}.")
+    confirmed = _confirmed(period, operators)
     for need in inputs.set_aside_needs:
         operator = operators.get(need.operator)
         if operator is None:
             yield Refused("operator_unknown", f"{need.operator} is not the account of an operator of {scheme}.")
         elif operator.cohort != need.cohort:
             yield Refused("cohort_differs", f"{need.operator} is in the cohort {operator.cohort}, not {need.cohort}.")
+        elif operator.pk not in confirmed:
+            yield Refused(
+                "cohort_not_checked",
+                f"{operator.organisation} was not confirmed as {need.cohort} for {period.year}. Check it first.",
+            )
+
+
+def _confirmed(period: Period, operators: Mapping[str, Operator]) -> set[uuid.UUID]:
+    """Return who may share a set-aside: by rules, those whose cohort was checked for the year; else everybody."""
+    if rules.rules_version(period.scheme, period.starts_on):
+        return regimes.confirmed(operators.values(), period.year)
+    return {operator.pk for operator in operators.values()}
 
 
 ACTS = (

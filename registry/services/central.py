@@ -15,6 +15,8 @@ ISSUANCE, TOTAL, AUCTION, SET_ASIDE, SURRENDER, CANCELLATION = (
     "cancellation",
 )
 """What each central account of a period is for; its reference is this, a colon and the period's code."""
+ESCROW = "escrow"
+"""Opened only when something has to wait there."""
 
 NEW_ENTRANTS, STABILITY, CONTAINMENT, ESCROW = "new_entrants", "stability", "containment", "escrow"
 """Purposes that only some schemes have: their accounts are opened when they are first used."""
@@ -77,3 +79,18 @@ def bank(currency: Asset) -> LedgerAccount:
 def bank_reference(currency: Asset) -> str:
     """Name the bank's account in a currency."""
     return f"bank:{currency.code}"
+
+
+def held_back(period: Period, now: datetime) -> LedgerAccount:
+    """Return the account in which contested or suspended permits of a period wait; open it on first use."""
+    return _opened(f"{ESCROW}:{period.code}", kind=ESCROW, label=f"Held back, {period}", now=now)
+
+
+def sanctions(currency: Asset, now: datetime) -> LedgerAccount:
+    """Return the account into which sanctions and charges are paid; open it on first use."""
+    return _opened(f"sanctions:{currency.code}", kind="fees", label=f"Sanctions, {currency.code}", now=now)
+
+
+def _opened(reference: str, *, kind: str, label: str, now: datetime) -> LedgerAccount:
+    found = LedgerAccount.objects.filter(reference=reference).first()
+    return found or ledger.open_account(kind=kind, reference=reference, label=label, now=now)

@@ -13,10 +13,9 @@ from accounts.services import audit
 from common import clock
 from common.database import assert_in_transaction
 from common.errors import require
-from registry.engine.compliance import cash_sanction
 from registry.ledger.models import Balance
 from registry.models import PERIOD, ComplianceRecord, Operator, Period, Sanction
-from registry.services import obligations, receipts
+from registry.services import banking, enforcement, obligations, publication, receipts, sanctions
 from registry.standing import Standing, records
 
 
@@ -70,6 +69,7 @@ def record_later_status(
     )
     standings = [(each, records(each, operator=operator)[0]) for each in decided.distinct().order_by("year")]
     _record_changes(standings, now)
+    enforcement.cure(operator, now)
     obligations.follow_onwards(operator, period, now, reason)
 
 
@@ -101,26 +101,34 @@ def _record_changes(standings: Sequence[tuple[Period, Standing]], now: datetime)
 
 
 def impose_sanctions(period: Period, now: datetime) -> dict[str, int]:
-    """Impose the cash sanction for what was missing at the deadline. The permits stay owed."""
+    """Impose what the rules at the deadline say for what was missing then, and plan the steps of enforcement."""
     period = receipts.lock_for_closing(period.pk)
     _require_letters(period)
-    sanctioned = set(Sanction.objects.filter(period=period).values_list("operator_id", flat=True))
-    for standing in records(period, before=period.surrender_due):
-        if standing.shortfall_of_the_year and standing.operator.pk not in sanctioned:
-            _sanction(standing, period, now)
-    totals = Sanction.objects.filter(period=period).aggregate(permits=Sum("shortfall"), minor=Sum("amount_minor"))
+    imposed = Sanction.objects.filter(period=period, kind=Sanction.Kind.SHORTFALL)
+    sanctioned = set(imposed.values_list("operator_id", flat=True))
+    short = [standing for standing in records(period, before=period.surrender_due) if standing.shortfall_of_the_year]
+    due_at = enforcement.sanction_due_at(period)
+    for standing in short:
+        if standing.operator.pk not in sanctioned:
+            sanctions.impose(standing.operator, period, standing.shortfall_of_the_year, now, due_at=due_at)
+    enforcement.plan(period, short, now)
+    totals = imposed.aggregate(permits=Sum("shortfall"), minor=Sum("amount_minor"))
     return {
-        "sanctions": Sanction.objects.filter(period=period).count(),
+        "sanctions": imposed.count(),
         "permits": totals["permits"] or 0,
         "amount_minor": totals["minor"] or 0,
     }
 
 
 def bank_permits(period: Period, now: datetime) -> dict[str, int]:
-    """Record what is banked. Banking is unlimited: unused permits stay where they are and count in later years."""
+    """Record what is banked, within the limit of the rules at the deadline; what is above it lapses or is owed.
+
+    Without a limit, unused permits stay where they are and count in later years.
+    """
     period = receipts.lock_for_closing(period.pk)
     told = _event(period, "registry.period.banked")
     if told is None:
+        banking.apply_limit(period, now)
         held = Balance.objects.filter(asset_id=period.permit_id, account__kind="holding", balance__gt=0)
         accounts, permits = held.count(), held.aggregate(sum=Sum("balance"))["sum"] or 0
         audit.record(None, "registry.period.banked", period, at=now, accounts=accounts, permits=permits)
@@ -133,6 +141,7 @@ def publish(period: Period, now: datetime) -> dict[str, int]:
     period = receipts.lock_for_closing(period.pk)
     if period.status != "closed":
         _require_letters(period)
+        publication.plan(period, now)
         _move(period, "closed", None, now)
     return _counts(period)
 
@@ -155,27 +164,6 @@ def _record(standing: Standing, period: Period, occasion: str, now: datetime) ->
         owed=standing.owed,
         surrendered=standing.surrendered,
         at=now,
-    )
-
-
-def _sanction(standing: Standing, period: Period, now: datetime) -> None:
-    cost = cash_sanction(standing.shortfall_of_the_year, period.scheme.sanction_minor)
-    sanction = Sanction.objects.create(
-        operator=standing.operator,
-        period=period,
-        shortfall=cost.short_permits,
-        amount_minor=cost.cash_minor,
-        imposed_at=now,
-    )
-    audit.record(
-        None,
-        "registry.sanction.imposed",
-        sanction,
-        at=now,
-        organisation=standing.operator.organisation,
-        period=period.code,
-        shortfall=cost.short_permits,
-        amount_minor=cost.cash_minor,
     )
 
 

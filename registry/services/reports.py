@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.models import User
 from accounts.services import audit
@@ -21,7 +22,7 @@ from registry.engine.factors import BUILT_IN, FactorTable
 from registry.engine.rounding import exact, half_up
 from registry.importers import codecarbon, epoch
 from registry.importers.table import BadFile, RowError, sha256_hex
-from registry.models import REPORT, EvidenceFile, Operator, Period, Report, ReportLine, Scheme
+from registry.models import REPORT, Case, EvidenceFile, Operator, Period, Report, ReportLine, Scheme
 from registry.permissions import may_report, regulator_of, verifier_for
 from registry.services import obligations, operators, receipts
 
@@ -208,10 +209,18 @@ def move(report: Report, status: str, *, reason: str = "") -> None:
 
 
 def require_correctable(period: Period, operator: Operator) -> None:
-    """Refuse to touch a verified figure once the closing has begun; a missing one may still come, however late."""
-    has_verified = Report.objects.filter(operator=operator, period=period, status="verified").exists()
+    """Refuse to touch a verified figure once the closing has begun; a missing one may still come, however late.
+
+    A correction case that two officers upheld lets one corrected report in.
+    """
+    figures = Report.objects.filter(operator=operator, period=period).filter(
+        Q(status="verified") | Q(status="determined", kind="determination")
+    )
+    admitted = Case.objects.filter(
+        operator=operator, period=period, kind=Case.Kind.CORRECTION, status="upheld", details__admits_report=True
+    )
     require(
-        period.status == "open" or not has_verified,
+        period.status == "open" or not figures.exists() or admitted.exists(),
         "period_closed",
         f"{period} is closing: a verified report cannot be corrected any more. Ask the regulator to open a case.",
     )

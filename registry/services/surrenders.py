@@ -1,7 +1,7 @@
 """Surrenders: permits given up for a period, received at an instant that decides whether they were in time.
 
-Each is a transaction of the type `surrender` with a receipt of its own. A reversal is a transaction too, and from then
-on the receipt does not count: who asks what was surrendered leaves out the receipts whose journal has been reversed.
+Each is a transaction of the type `surrender` with a receipt of its own. A reversal is a transaction too, and leaves a
+receipt below zero, dated when it happened: the sum up to any instant is what counted then.
 """
 
 import uuid
@@ -230,7 +230,21 @@ def _lock_for_reversal(asked: transactions.Asked) -> _Receiving:
 
 
 def _undone(row: Transaction, locked: _Receiving, now: datetime, actor: User | None) -> None:
-    """Work out the letters that have changed since the surrender does not count any more."""
+    """Keep that the surrender came back, dated when it did, and work out the letters that have changed with it."""
+    assert row.reverses is not None and row.journal_id is not None
+    receipt = Surrender.objects.get(journal=row.reverses.journal_id)
+    Surrender.objects.create(
+        operator=locked.operator,
+        period=locked.period,
+        quantity=-receipt.quantity,
+        key=row.key,
+        journal_id=row.journal_id,
+        received_at=locked.received_at,
+        surrendered_by=row.proposed_by,
+        kind=Surrender.Kind.REVERSED,
+        reverses=receipt,
+        reason=str(row.details.get("reason", "")),
+    )
     compliance.record_later_status(locked.operator, locked.period, now)
 
 

@@ -10,7 +10,7 @@ from common.errors import require
 from registry.engine.compliance import obligation
 from registry.models import Obligation, Operator, Period, Report, Scheme, VerifierStatement
 from registry.permissions import verifier_for
-from registry.services import compliance, obligations, operators, receipts, reports
+from registry.services import compliance, obligations, operators, receipts, regimes, reports
 from registry.services.schemes import end_of_day
 
 
@@ -75,16 +75,26 @@ def _put_in_force(report: Report, period: Period, operator: Operator, received_a
 
 
 def owe(report: Report, operator: Operator, period: Period, at: datetime) -> Obligation:
-    """Write the next version of an obligation: the report's total over the permit size, by rule R6."""
+    """Write the next version of an obligation: the report's total over the permit size, by rule R6.
+
+    Under a regime that surrenders nothing, nothing is owed whatever was used.
+    """
+    regime = regimes.record(operator, period, at)
     latest = Obligation.objects.filter(operator=operator, period=period).order_by("-version").first()
     return Obligation.objects.create(
         operator=operator,
         period=period,
         version=latest.version + 1 if latest else 1,
         report=report,
-        quantity=quantity_owed(operator.scheme, report),
+        quantity=quantity_owed(operator.scheme, report) if regime in regimes.SURRENDERS else 0,
         at=at,
     )
+
+
+def quantity_in_force(operator: Operator, period: Period) -> int:
+    """Return what is owed for a period by the latest version of its obligation."""
+    latest = Obligation.objects.filter(operator=operator, period=period).order_by("-version").first()
+    return latest.quantity if latest else 0
 
 
 def quantity_owed(scheme: Scheme, report: Report) -> int:

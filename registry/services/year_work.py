@@ -18,7 +18,7 @@ from registry.engine.sanctions import ACTIONS
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance
 from registry.models import AllocationRun, Case, DueWork, Operator, Period, Report
-from registry.services import central, due, obligations, reminders, rules, year
+from registry.services import central, due, enforcement, obligations, regimes, reminders, rules, year
 from registry.services.due import Handler, Result
 from registry.standing import records
 
@@ -101,7 +101,7 @@ def _verified_report(work: DueWork, now: datetime) -> Result:
             now=now,
             due_at=period.surrender_due,
         )
-    return {"overdue": len(overdue), "moves": moves}
+    return {"overdue": len(overdue), "moves": moves, "regimes": regimes.run_year(period, now)}
 
 
 def _reminder(what: str, title: str) -> Handler:
@@ -138,7 +138,8 @@ def _end_of_appeals(work: DueWork, now: datetime) -> Result:
     period = _period(work)
     if period.status != "closed":
         raise Refused("period_not_closed", f"{period} is {period.status}: its closing has to finish first.")
-    return {"moves": obligations.follow(period, now, "The time for appeals is over.", is_closed=True)}
+    moves = obligations.follow(period, now, "The time for appeals is over.", is_closed=True)
+    return {"moves": moves, "regimes": regimes.run_year(period, now)}
 
 
 def _expiry_notice(work: DueWork, now: datetime) -> Result:
@@ -210,7 +211,7 @@ def _ladder(action: str) -> Handler:
         if short:
             names = ", ".join(str(standing.operator.organisation) for standing in short)
             _remind_desk(period, f"ladder:{action}", f"{label}: {names} did not make good for {period.year}", now)
-        return {"operators_short": len(short)}
+        return {"operators_short": len(short), "steps": enforcement.take_steps(period, now)}
 
     return Handler(f"Enforcement: {label.lower()}", work)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.registry.staging import govern, stage  # noqa: F401  (fixtures)
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 

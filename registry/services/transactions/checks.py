@@ -10,6 +10,7 @@ from common.errors import Refused, SeveralRefusals, Unknown
 from common.quantities import parse_whole
 from registry.engine import limits
 from registry.ledger.models.account import is_account_number
+from registry.services.estimates import blocked_by_missing_report
 from registry.services.transactions import holdings
 from registry.services.transactions.facts import Facts
 from registry.services.transactions.types import BY_ORDER
@@ -308,6 +309,19 @@ def debts_covered(facts: Facts) -> Refused | None:
     )
 
 
+def report_in_force(facts: Facts) -> Refused | None:
+    """No report of the sender is overdue where rules ask for it; surrender stays open (policy 2.3 case 1)."""
+    if facts.sender is None or facts.period is None or facts.asked.by_order:
+        return None
+    operator = facts.batch.operators.get((facts.sender.owner_id, facts.period.scheme_id))
+    if operator is None or not blocked_by_missing_report(operator, facts.batch.now):
+        return None
+    return Refused(
+        "report_missing",
+        "A report of yours is overdue: nothing but a surrender may leave your account until it has been verified.",
+    )
+
+
 def beneficiary_named(facts: Facts) -> Refused | None:
     """The certificate has somebody to name."""
     if 0 < len(facts.asked.beneficiary.strip()) <= 200:
@@ -422,6 +436,7 @@ CHECKS: Mapping[str, Check] = {
         within_amount_limit,
         within_holding_limit,
         debts_covered,
+        report_in_force,
         beneficiary_named,
         nothing_frozen,
         scheme_running,

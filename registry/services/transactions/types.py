@@ -191,6 +191,7 @@ _TABLE = (
             "within_amount_limit",
             "within_holding_limit",
             "debts_covered",
+            "report_in_force",
         ),
         delay=True,
         confirmable=True,
@@ -271,7 +272,7 @@ _TABLE = (
         purpose="auction",
         starters=frozenset({Starter.INITIATOR, Starter.SYSTEM}),
         second=Second.BY_TERMS,
-        checks=(*_SENDER, *_RECEIVER, *_ALWAYS, *_SPENDS, "debts_covered"),
+        checks=(*_SENDER, *_RECEIVER, *_ALWAYS, *_SPENDS, "debts_covered", "report_in_force"),
         reversed_by="correct",
     ),
     TransactionType(
