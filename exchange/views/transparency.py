@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Literal
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from common import clock
 from common.charts import Chart, Series
 from common.downloads import Cell, table_file
 from common.errors import Unknown
@@ -21,7 +23,7 @@ from common.quantities import format_money
 from exchange import selectors
 from exchange.models import Market
 from registry import selectors as registry
-from registry.models import AllocationRun, Period, Report
+from registry.models import AllocationRun, LetterRemoval, Period, Report
 
 TRADES_IN_FILE = 100_000
 
@@ -42,9 +44,13 @@ def period(request: HttpRequest, code: str) -> HttpResponse:
     market = _market(found)
     permits = registry.where_every_permit_is(found)
     run = _executed_run(found)
+    is_named = registry.names_are_public(found, clock.now())
+    hidden = registry.hidden_operators(found) if is_named else set()
     context = {
         "period": found,
         "overview": next((row for row in registry.public_overview() if row.period.pk == found.pk), None),
+        "is_named": is_named,
+        "removals": LetterRemoval.objects.filter(period=found) if is_named else [],
         "permits": permits,
         "shares": [(place, place.quantity / permits.total if permits.total else 0) for place in permits.places],
         "cap": found.caps.order_by("-version").first(),
@@ -52,8 +58,8 @@ def period(request: HttpRequest, code: str) -> HttpResponse:
         "allocation": registry.allocation_lines(run) if run else [],
         "market": market,
         "charts": _charts(market) if market else [],
-        "compliance": registry.compliance_table(found) if found.status == "closed" else [],
-        "uses": _verified(found) if found.status == "closed" else [],
+        "compliance": _named(found, hidden) if is_named else [],
+        "uses": _verified(found, hidden) if is_named else [],
     }
     return render(request, "exchange/transparency_period.html", context)
 
@@ -124,7 +130,7 @@ def _use_table(found: Period) -> OpenTable:
                 report.co2e_g,
                 report.obligation.quantity,
             )
-            for report in _verified(found)
+            for report in _verified(found, registry.hidden_operators(found))
         ],
     )
 
@@ -142,7 +148,7 @@ def _compliance_table(found: Period) -> OpenTable:
                 row.shortfall,
                 row.sanction_minor,
             )
-            for row in registry.compliance_table(found)
+            for row in _named(found, registry.hidden_operators(found))
         ],
     )
 
@@ -158,17 +164,23 @@ TABLES: dict[str, Callable[[Period], OpenTable]] = {
 """Every open table: its name in addresses, and how it is made."""
 
 AFTER_CLOSING = frozenset({"use", "compliance"})
-"""What the last step of the closing publishes."""
+"""What the last step of the closing publishes, or the end of the time to appeal where the rules wait for it."""
 
 
 def _is_open(found: Period, name: str) -> bool:
-    return name in TABLES and (name not in AFTER_CLOSING or found.status == "closed")
+    return name in TABLES and (name not in AFTER_CLOSING or registry.names_are_public(found, clock.now()))
 
 
-def _verified(found: Period) -> Sequence[Report]:
+def _named(found: Period, hidden: set[UUID]) -> Sequence[registry.ComplianceRow]:
+    """The compliance table without those who appeal and whose letter was removed."""
+    return [row for row in registry.compliance_table(found) if row.operator.pk not in hidden]
+
+
+def _verified(found: Period, hidden: set[UUID]) -> Sequence[Report]:
     """The figures in force: verified reports, and the regulator's estimates."""
     return list(
         Report.objects.filter(period=found, status__in=["verified", "determined"])
+        .exclude(operator__in=hidden)
         .select_related("operator__organisation", "obligation")
         .order_by("operator__organisation__name")
     )
