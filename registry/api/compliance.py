@@ -17,6 +17,7 @@ from registry.api.bodies import own_operator, period_in_body, permits_in_body
 from registry.api.schemes import PeriodFilter
 from registry.models import ComplianceRecord, Obligation, Sanction, Surrender
 from registry.models.compliance import SANCTION
+from registry.selectors import public_letters
 from registry.services import surrenders
 
 
@@ -61,16 +62,18 @@ class LetterFilters(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(summary="List status letters of closed periods"))
 class Letters(mixins.ListModelMixin, PublicViewSet[ComplianceRecord]):
-    """Status letters of closed periods: at the deadline, and later when an operator put it right."""
+    """Status letters of closed periods: at the deadline, and later when an operator put it right.
+
+    A scheme's rules may keep names back until the time to appeal is over.
+    """
 
     serializer_class = LetterSerializer
     filterset_class = LetterFilters
     ordering: ClassVar = ("-id",)
 
     def rows(self) -> QuerySet[ComplianceRecord]:
-        """Every letter of a closed period."""
-        closed = ComplianceRecord.objects.filter(period__status="closed")
-        return closed.select_related("operator__organisation", "period__scheme")
+        """Every letter of a closed period that is public by name."""
+        return public_letters(clock.now()).select_related("operator__organisation", "period__scheme")
 
 
 class OperatorFilters(filters.FilterSet):
@@ -176,13 +179,17 @@ class Surrenders(mixins.ListModelMixin, ScopedViewSet[Surrender]):
 
 
 class SanctionSerializer(serializers.ModelSerializer[Sanction]):
-    """The cash penalty for permits missing at the deadline."""
+    """What a breach costs, in money or in permits, such as permits missing at the deadline."""
 
     organisation = OrganisationRef(source="operator.organisation", read_only=True)
     period = serializers.CharField(source="period.code", read_only=True)
-    shortfall = Digits(help_text="Permits that were missing. They stay owed.")
+    shortfall = Digits(help_text="Permits that the sanction is about, such as those that were missing.")
+    permits = Digits(help_text="Permits owed as the sanction itself.")
     amount_minor = Digits(help_text="In minor units of the currency.")
     currency = serializers.CharField(source="period.scheme.currency.code", read_only=True)
+    steps = serializers.ListField(
+        child=serializers.DictField(child=serializers.CharField()), read_only=True, help_text="How the figures follow."
+    )
 
     class Meta:
         model = Sanction
@@ -190,13 +197,18 @@ class SanctionSerializer(serializers.ModelSerializer[Sanction]):
             "id",
             "organisation",
             "period",
+            "kind",
             "shortfall",
             "amount_minor",
             "currency",
+            "mode",
+            "permits",
+            "steps",
             "status",
             "imposed_at",
+            "due_at",
         )
-        read_only_fields: ClassVar = ("id", "status", "imposed_at")
+        read_only_fields: ClassVar = ("id", "kind", "mode", "status", "imposed_at", "due_at")
 
 
 class SanctionFilters(OperatorFilters):

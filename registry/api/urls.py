@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from registry.api import allocations, compliance, holdings, reports, schemes, transfers
+from registry.api import allocations, cases, compliance, holdings, reports, schemes, transfers
 
 router = SimpleRouter(use_regex_path=False)
 router.register("schemes", schemes.Schemes, "scheme")
@@ -14,10 +14,13 @@ router.register("holdings", holdings.Holdings, "holding")
 router.register("compliance", compliance.Letters, "letter")
 router.register("obligations", compliance.Obligations, "obligation")
 router.register("sanctions", compliance.Sanctions, "sanction")
+router.register("debts", cases.Debts, "debt")
 
 urlpatterns = [
     path("transfers/", transfers.Transfers.as_view({"get": "list", "post": "create"}), name="transfer-list"),
     path("surrenders/", compliance.Surrenders.as_view({"get": "list", "post": "create"}), name="surrender-list"),
+    path("cases/", cases.Cases.as_view({"get": "list", "post": "create"}), name="case-list"),
+    path("cases/<uuid:pk>/", cases.Cases.as_view({"get": "retrieve"}), name="case-detail"),
     path("statements/", transfers.Statements.as_view({"get": "read"}), name="statement"),
     path("reports/", reports.Reports.as_view({"get": "list", "post": "create"}), name="report-list"),
     path("reports/codecarbon/", reports.CodeCarbonFiles.as_view({"post": "create"}), name="report-codecarbon"),
