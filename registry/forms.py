@@ -271,3 +271,102 @@ class SurrenderForm(ActForm):
         "insufficient_available": "quantity",
         "vintage_not_usable": "permits",
     }
+
+
+# Cases ----------------------------------------------------------------------------------------------------------------
+
+
+class CaseForm(ActForm):
+    """What an operator contests, or what it found wrong in its own verified report."""
+
+    about = forms.ChoiceField(
+        label="About",
+        choices=[
+            ("report", "My verified report is wrong"),
+            ("allocation", "My free allocation is too small"),
+            ("estimate", "The estimate of my use is too high"),
+            ("status", "My status letter is wrong"),
+            ("sanction", "The sanction is wrong"),
+        ],
+    )
+    grounds = forms.CharField(
+        label="Grounds", max_length=4000, widget=forms.Textarea(attrs={"rows": 5}), help_text="What happened, and why."
+    )
+    quantity = WholeField(
+        label="Free permits I should have got",
+        required=False,
+        help_text="For an allocation only: all of them, not the difference.",
+    )
+    figure = ExactField(label="Right total", required=False, help_text="For a report only, if you know it.")
+    field_of: ClassVar = {
+        "reason_missing": "grounds",
+        "nothing_verified": "about",
+        "nothing_to_appeal": "about",
+        "appeal_too_late": "about",
+        "appeal_open_already": "about",
+        "nothing_contested": "quantity",
+        "quantity_not_whole": "quantity",
+        "quantity_not_decimal": "figure",
+    }
+
+    def clean(self) -> dict[str, Any] | None:
+        """Ask for the claimed permits where an allocation is contested."""
+        cleaned = super().clean()
+        if self.cleaned_data.get("about") == "allocation" and not self.cleaned_data.get("quantity"):
+            self.add_error("quantity", ValidationError("Say how many free permits you should have got.", "missing"))
+        return cleaned
+
+
+class DecisionForm(ActForm):
+    """How a case ends. What does not concern its kind is left empty."""
+
+    outcome = forms.ChoiceField(
+        label="Outcome", choices=[("upheld", "Upheld: whoever opened it was right"), ("dismissed", "Dismissed")]
+    )
+    decision = forms.CharField(
+        label="Reasons", max_length=4000, widget=forms.Textarea(attrs={"rows": 5}), help_text="The operator reads them."
+    )
+    figure = ExactField(label="Right total", required=False, help_text="For a report or an estimate.")
+    admit_report = forms.BooleanField(
+        label="Let the operator file a corrected report instead", required=False, help_text="For a report."
+    )
+    remedy = forms.ChoiceField(
+        label="Permits surrendered too many",
+        choices=[("credit", "Stay surrendered and count later"), ("return", "Go back to the operator")],
+        help_text="For a report found too high.",
+    )
+    gravity = ExactField(
+        label="Share of the fine", required=False, help_text="From 0 to 1, for a report found too low."
+    )
+    quantity = WholeField(label="Permits granted", required=False, help_text="For an allocation, out of the escrow.")
+    field_of: ClassVar = {
+        "reason_missing": "decision",
+        "correction_unclear": "figure",
+        "figure_missing": "figure",
+        "grant_out_of_range": "quantity",
+        "gravity_out_of_range": "gravity",
+    }
+
+
+class BankPaymentForm(ActForm):
+    """The line of the bank's statement by which a sanction was paid."""
+
+    reference = forms.CharField(label="Line of the bank statement", max_length=80)
+    field_of: ClassVar = {
+        "reference_missing": "reference",
+        "reference_too_long": "reference",
+        "cash_recorded_already": "reference",
+    }
+
+
+class DebtForm(ActForm):
+    """Permits to pay a debt with."""
+
+    permits = PermitChoice(label="Permits", queryset=Balance.objects.none(), empty_label=None)
+    quantity = WholeField(label="Quantity")
+    field_of: ClassVar = {
+        "no_debt": "quantity",
+        "more_than_debt": "quantity",
+        "quantity_out_of_range": "quantity",
+        "insufficient_available": "quantity",
+    }

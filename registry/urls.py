@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from registry.views import compliance, desk, holdings, reports, rules, rules_desk
+from registry.views import cases, compliance, desk, holdings, reports, rules, rules_desk
 
 urlpatterns = [
     path("holdings/", holdings.holding_list, name="holdings"),
@@ -33,6 +33,18 @@ urlpatterns = [
     path("compliance/<slug:code>/", compliance.compliance_period, name="compliance-period"),
     path("compliance/<slug:code>/surrender/", compliance.surrender, name="surrender"),
     path("compliance/<slug:code>/standing/", compliance.standing_instruction, name="standing-instruction"),
+    path("compliance/<slug:code>/debt/", cases.debt, name="debt"),
+    path("cases/", cases.case_list, name="cases"),
+    path("cases/new/<slug:code>/", cases.new_case, name="case-new"),
+    path("cases/<uuid:case_id>/", cases.case, name="case"),
+    path("cases/<uuid:case_id>/decide/", cases.decide, name="case-decide"),
+    path("cases/<uuid:case_id>/withdraw/", cases.withdraw, name="case-withdraw"),
+    path("sanctions/", cases.sanction_list, name="sanctions"),
+    path("sanctions/<uuid:sanction_id>/pay/", cases.pay_sanction, name="sanction-pay"),
+    path("sanctions/<uuid:sanction_id>/payment/", cases.record_payment, name="sanction-payment"),
+    path("sanctions/<uuid:sanction_id>/waive/", cases.waive_sanction, name="sanction-waive"),
+    path("desk/operators/<uuid:operator_id>/enforcement/", cases.enforcement_of, name="operator-enforcement"),
+    path("desk/periods/<slug:code>/estimates/", cases.missing_reports, name="estimates"),
     path("desk/", desk.desk, name="desk"),
     path("desk/periods/<slug:code>/", desk.period, name="desk-period"),
     path("desk/periods/<slug:code>/cap/", desk.propose_cap, name="propose-cap"),

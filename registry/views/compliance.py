@@ -10,10 +10,11 @@ from common import clock
 from common.errors import Unknown, require_permission
 from common.forms import refusals_shown_in
 from registry import selectors
+from registry.engine.refusals import Refusal
 from registry.forms import SurrenderForm
 from registry.models import ComplianceRecord, Operator, Period, Sanction, Surrender
-from registry.services import operators, surrenders
-from registry.standing import records
+from registry.services import debts, operators, sanctions, surrenders
+from registry.standing import Standing, records
 
 SURRENDERING = ("initiator", "approver", "trader")
 INSTRUCTING = ("initiator", "approver")
@@ -125,7 +126,8 @@ def _operator_page(request: HttpRequest, acting: Acting, period: Period, form: S
         "held": sum(balance.held for balance in permits),
         "permits": permits,
         "lacking": max(0, standing.shortfall - available),
-        "sanction_minor": standing.shortfall_of_the_year * period.scheme.sanction_minor,
+        "sanction_minor": _sanction_minor(standing, period),
+        "debt": debts.owed(operator),
         "surrenders": Surrender.objects.filter(operator=operator, period=period).select_related("surrendered_by"),
         "letters": ComplianceRecord.objects.filter(operator=operator, period=period).order_by("id"),
         "sanctions": Sanction.objects.filter(operator=operator, period=period),
@@ -134,6 +136,14 @@ def _operator_page(request: HttpRequest, acting: Acting, period: Period, form: S
         "form": form,
     }
     return render(request, "registry/compliance_period.html", context, status=422 if form.errors else 200)
+
+
+def _sanction_minor(standing: Standing, period: Period) -> int:
+    """What would be owed in money if nothing more came before the deadline, as far as the price is known by now."""
+    if not standing.shortfall_of_the_year:
+        return 0
+    cost = sanctions.would_cost(standing.operator, period, standing.shortfall_of_the_year)
+    return 0 if isinstance(cost, Refusal) else cost.cash_minor
 
 
 def _operator(acting: Acting, period: Period) -> Operator:
