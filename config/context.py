@@ -8,11 +8,11 @@ from accounts.models import Membership
 from common import clock
 
 PAGES: dict[str, tuple[str, ...]] = {
-    "firm": ("home", "markets", "holdings", "reports", "compliance", "tasks", "approvals"),
-    "lab": ("home", "markets", "holdings", "reports", "compliance", "tasks", "approvals"),
+    "firm": ("home", "markets", "holdings", "accounts", "reports", "compliance", "tasks", "approvals"),
+    "lab": ("home", "markets", "holdings", "accounts", "reports", "compliance", "tasks", "approvals"),
     "verifier": ("home", "reports", "tasks"),
-    "regulator": ("home", "desk", "markets", "holdings", "reports", "compliance", "tasks", "approvals"),
-    "auditor": ("home", "desk", "markets", "holdings", "reports", "compliance", "approvals"),
+    "regulator": ("home", "desk", "markets", "holdings", "accounts", "reports", "compliance", "tasks", "approvals"),
+    "auditor": ("home", "desk", "markets", "holdings", "accounts", "reports", "compliance", "approvals"),
     "": ("home",),
 }
 """The addresses in the navigation, by the kind of organisation acted for. Each view asks for itself who may read it."""
@@ -22,6 +22,8 @@ LABELS = {
     "desk": "Schemes",
     "markets": "Markets",
     "holdings": "Holdings",
+    "accounts": "Accounts",
+    "freezes": "Frozen permits",
     "reports": "Reports",
     "compliance": "Compliance",
     "tasks": "Tasks",
@@ -35,7 +37,7 @@ def frame(request: HttpRequest) -> dict[str, object]:
     """Return the context of the base template."""
     user = getattr(request, "user", None)  # a request refused by the first middleware has no user yet
     if user is None or not user.is_authenticated:
-        return {"nav": _navigation(request, ("transparency", "rules")), "now": clock.now()}
+        return {"nav": _navigation(request, ("transparency", "freezes", "rules")), "now": clock.now()}
     acting = acting_in(request)
     return {
         "acting": acting,

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from common import clock
 from exchange.models import Market
-from exchange.services import closing, matching, waking
+from exchange.services import accounts, closing, matching, waking
 
 
 @shared_task(name="exchange.drain_market", acks_late=True, ignore_result=True)
@@ -19,7 +19,8 @@ def drain_market(market_id: str) -> None:
 
 @shared_task(name="exchange.sweep_markets", acks_late=True, ignore_result=True)
 def sweep_markets() -> None:
-    """Wake every market whose bell was lost."""
+    """Withdraw the orders of accounts that may not trade any more, and wake every market whose bell was lost."""
+    accounts.withdraw_stopped_orders(now=clock.now())
     matching.sweep()
 
 

@@ -2,9 +2,49 @@
 
 from django.urls import path
 
-from registry.views import cases, compliance, desk, holdings, reports, rules, rules_desk
+from registry.views import (
+    accounts,
+    cases,
+    compliance,
+    desk,
+    freezes,
+    groups,
+    holdings,
+    identity,
+    reports,
+    rules,
+    rules_desk,
+)
 
 urlpatterns = [
+    path("registry/accounts/", accounts.account_list, name="accounts"),
+    path("registry/accounts/new/", accounts.open_account, name="account-new"),
+    path("registry/accounts/<slug:number>/", accounts.account, name="account"),
+    path("registry/accounts/<slug:number>/grade/", accounts.change_grade, name="account-grade"),
+    path("registry/accounts/<slug:number>/freeze/", accounts.freeze, name="account-freeze"),
+    path("registry/accounts/<slug:number>/reopening/", accounts.propose_reopening, name="account-reopening"),
+    path("registry/accounts/<slug:number>/closure/", accounts.propose_closure, name="account-closure"),
+    path("registry/accounts/<slug:number>/holder/", accounts.propose_holder, name="account-holder"),
+    path("registry/accounts/<slug:number>/terms/", accounts.propose_terms, name="account-terms"),
+    path("registry/accounts/<slug:number>/shutdown/<slug:scheme>/", accounts.record_shutdown, name="account-shutdown"),
+    path("registry/groups/", groups.group_list, name="groups"),
+    path("registry/groups/<uuid:group_id>/", groups.group, name="group"),
+    path("registry/groups/members/<int:member_id>/leave/", groups.leave, name="group-leave"),
+    path("registry/groups/breaches/<uuid:breach_id>/", groups.settle, name="breach-settle"),
+    path("registry/identity/", identity.inbox, name="identity"),
+    path("registry/identity/<uuid:document_id>/", identity.document, name="identity-document"),
+    path("registry/identity/<uuid:document_id>/submit/", identity.submit, name="identity-submit"),
+    path("registry/identity/<uuid:document_id>/accept/", identity.accept, name="identity-accept"),
+    path("registry/identity/<uuid:document_id>/refuse/", identity.refuse, name="identity-refuse"),
+    path("registry/identity/<uuid:document_id>/cancel/", identity.cancel, name="identity-cancel"),
+    path("registry/identity/<uuid:document_id>/file/", identity.file, name="identity-file"),
+    path("registry/freezes/", freezes.desk, name="desk-freezes"),
+    path("registry/freezes/scheme/", freezes.freeze_scheme, name="freeze-scheme"),
+    path("registry/freezes/serials/", freezes.freeze_serials, name="freeze-serials"),
+    path("registry/freezes/<uuid:freeze_id>/lift/", freezes.lift, name="freeze-lift"),
+    path("registry/freezes/serials/<uuid:freeze_id>/lift/", freezes.lift_serials, name="serial-freeze-lift"),
+    path("registry/serials/", freezes.serials, name="serials"),
+    path("public/freezes/", freezes.notices, name="freezes"),
     path("holdings/", holdings.holding_list, name="holdings"),
     path("holdings/<slug:number>/<slug:asset_code>/", holdings.statement, name="account-statement"),
     path(

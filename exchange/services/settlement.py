@@ -3,6 +3,9 @@
 Every net passes through the market's clearing account: what members deliver goes in first, what they receive comes
 out, and the account is empty again when the journal ends. So each net is exactly one transfer, and an auditor compares
 the two lists line by line; pairing deliverers with receivers directly would name partners who never traded.
+
+Settlement is final: a trade that was struck before an officer froze one of its accounts is settled all the same, or
+one thief's account could keep the whole market from settling. What comes into a frozen account stays there.
 """
 
 from collections import defaultdict
@@ -24,6 +27,7 @@ from exchange.services import locks, positions
 from exchange.services.positions import Figures
 from registry.grades import is_frozen
 from registry.ledger import services as ledger
+from registry.ledger.models import LedgerAccount
 
 
 @transaction.atomic(durable=True)
@@ -50,6 +54,7 @@ def settle(*, market: Market, actor: User | None, now: datetime) -> SettlementBa
     if not sums:
         return None
     nets = netting.net(_in_units(market, accounts, sums))
+    frozen = _thaw(accounts.values())
     _lock_balances(market, accounts.values())
     number = (SettlementBatch.objects.filter(market=market).aggregate(last=Max("number"))["last"] or 0) + 1
     deltas = _settled_figures(market, sums)
@@ -57,6 +62,8 @@ def settle(*, market: Market, actor: User | None, now: datetime) -> SettlementBa
     ledger.set_holds(_holds(market, changed, deltas, lower=True))
     journal_id = _post(market, number, nets, actor, now) if nets else None
     ledger.set_holds(_holds(market, changed, deltas, lower=False))
+    for account_id in frozen:
+        ledger.freeze_account(account_id=account_id)
     batch = SettlementBatch.objects.create(
         market=market,
         number=number,
@@ -71,7 +78,16 @@ def settle(*, market: Market, actor: User | None, now: datetime) -> SettlementBa
     )
     settled = Trade.objects.filter(market=market, batch__isnull=True).update(batch=batch)
     assert settled == batch.trade_count, "the market's lock keeps new trades out"
-    audit.record(actor, "exchange.market.settled", batch, at=now, market=market.code, number=number, trades=settled)
+    audit.record(
+        actor,
+        "exchange.market.settled",
+        batch,
+        at=now,
+        market=market.code,
+        number=number,
+        trades=settled,
+        frozen_accounts=frozen,
+    )
     return batch
 
 
@@ -81,6 +97,22 @@ def _lock_unsettled(market: Market) -> dict[int, int]:
     accounts = dict(unsettled.values_list("pk", "account_id"))
     positions.lock(accounts)
     return accounts
+
+
+def _thaw(accounts: Iterable[int]) -> list[int]:
+    """Open accounts that an officer froze for the length of this transaction, before any balance is locked.
+
+    One that the reconciliation froze stays so, as its books are in doubt: nothing is settled until that is cleared up.
+    """
+    frozen = (
+        LedgerAccount.objects.select_for_update(of=("self",), no_key=True)
+        .filter(pk__in=list(accounts), status="frozen", terms__grade="frozen")
+        .order_by("pk")
+    )
+    opened = [account.pk for account in frozen]
+    for account_id in opened:
+        ledger.unfreeze_account(account_id=account_id)
+    return opened
 
 
 def _unsettled(market: Market) -> list[tuple[int, int, int, int, int]]:

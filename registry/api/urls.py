@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from registry.api import allocations, cases, compliance, holdings, reports, schemes, transfers
+from registry.api import accounts, allocations, cases, compliance, holdings, reports, schemes, transfers
 
 router = SimpleRouter(use_regex_path=False)
 router.register("schemes", schemes.Schemes, "scheme")
@@ -11,6 +11,9 @@ router.register("periods", schemes.Periods, "period")
 router.register("allocations", allocations.Allocations, "allocation")
 router.register("accounts", holdings.Accounts, "account")
 router.register("holdings", holdings.Holdings, "holding")
+router.register("groups", accounts.Groups, "group")
+router.register("freezes", accounts.Freezes, "freeze")
+router.register("serial-freezes", accounts.SerialFreezes, "serial-freeze")
 router.register("compliance", compliance.Letters, "letter")
 router.register("obligations", compliance.Obligations, "obligation")
 router.register("sanctions", compliance.Sanctions, "sanction")
@@ -21,6 +24,7 @@ urlpatterns = [
     path("surrenders/", compliance.Surrenders.as_view({"get": "list", "post": "create"}), name="surrender-list"),
     path("cases/", cases.Cases.as_view({"get": "list", "post": "create"}), name="case-list"),
     path("cases/<uuid:pk>/", cases.Cases.as_view({"get": "retrieve"}), name="case-detail"),
+    path("serials/", accounts.Serials.as_view({"get": "read"}), name="serial"),
     path("statements/", transfers.Statements.as_view({"get": "read"}), name="statement"),
     path("reports/", reports.Reports.as_view({"get": "list", "post": "create"}), name="report-list"),
     path("reports/codecarbon/", reports.CodeCarbonFiles.as_view({"post": "create"}), name="report-codecarbon"),

@@ -194,7 +194,7 @@ def _blocks_with(asset_id: int, number: int) -> QuerySet[SerialBlock]:
     """Find blocks by the index that also keeps them apart."""
     contains = RawSQL("int8range(first, last, '[]') @> %s::bigint", [number], output_field=BooleanField())
     blocks = SerialBlock.objects.filter(asset_id=asset_id).alias(contains=contains).filter(contains=True)
-    return blocks.select_related("balance__account")
+    return blocks.select_related("balance__account__owner")
 
 
 def _possession(block: SerialBlock) -> Possession:

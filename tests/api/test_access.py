@@ -47,6 +47,10 @@ READS: dict[str, tuple[set[str], int]] = {
     "account-list": (EVERYBODY_WITH_TOKEN, 401),
     "account-detail": (OWN, 404),
     "holding-list": (EVERYBODY_WITH_TOKEN, 401),
+    "group-list": (EVERYBODY_WITH_TOKEN, 401),
+    "freeze-list": (PUBLIC, 0),
+    "serial-freeze-list": (PUBLIC, 0),
+    "serial": (PUBLIC, 0),
     "transfer-list": (OWN, 404),
     "statement": (OWN, 404),
     "approval-list": (EVERYBODY_WITH_TOKEN, 401),
@@ -113,6 +117,8 @@ def address(world: World, name: str) -> str:
     url = reverse(name, kwargs=world.addresses().get(name))
     if name in {"transfer-list", "statement"}:
         url += "?" + urlencode({"account": world.acme.account.number, "asset": world.period.permit.code})
+    if name == "serial":
+        url += "?" + urlencode({"asset": world.period.permit.code, "number": "7"})
     if name == "report-codecarbon":
         url += "?" + urlencode({"period": world.period.code, "boundary": "GPUs", "activity": "training"})
     return url

@@ -46,7 +46,13 @@ KEYS: dict[str, set[str]] = {
         "sell_order", "settled", "at",
     },
     "letter-list": {"id", "organisation", "period", "occasion", "status", "owed", "surrendered", "at"},
-    "account-list": {"number", "kind", "label", "status", "owner", "opened_at"},
+    "account-list": {
+        "number", "kind", "label", "status", "grade", "grade_reason", "terms", "owner", "opened_at",
+    },
+    "group-list": {"id", "name", "created_at", "members"},
+    "freeze-list": {"id", "scheme", "reason", "frozen_at", "lifted_at"},
+    "serial-freeze-list": {"id", "asset", "first", "last", "reason", "frozen_at", "lifted_at"},
+    "serial": {"asset", "number", "frozen", "path"},
     "holding-list": {"account", "asset", "asset_kind", "balance", "held", "available", "entries", "last_at"},
     "transfer-list": {"number", "at", "amount", "balance_after", "other_account", "kind", "reference", "key"},
     "statement": {"account", "asset", "at_from", "at_to", "opening", "closing", "movements", "first", "last"},
@@ -99,7 +105,12 @@ INSIDE: dict[str, set[str]] = {
     "asks": {"price", "price_minor", "quantity", "orders"},
     "evidence": {"id", "name", "sha256", "size", "received_at"},
     "statement": {"verifier", "opinion", "findings", "signed_at"},
-}
+    "terms": {
+        "second_person_always", "outside_list", "second_person_for_surrender", "confirms_incoming", "transfer_limit",
+    },
+    "members": {"organisation", "since", "until"},
+    "path": {"account", "since", "until"},
+}  # fmt: skip
 FREE = {"figures", "parameters", "result", "details", "flags"}
 """Fields whose content the act itself decides."""
 

@@ -7,8 +7,10 @@ from accounts.models import AuditEvent
 from accounts.services import approvals
 from common.errors import Forbidden, Refused
 from exchange.models import Market, Order
+from exchange.services import accounts as withdrawal
 from exchange.services import matching, orders, settlement
 from registry.grades import freeze_of, frozen_quantity, is_frozen, is_serial_frozen
+from registry.ledger import services as ledger
 from registry.ledger.models import Asset, Balance, SerialBlock
 from registry.ledger.services.serials import derive_serial_blocks
 from registry.models import Freeze, Period, Scheme, SerialFreeze
@@ -158,6 +160,22 @@ class TestOrderEntry:
         assert (order.status, order.reason) == ("rejected", reason)
         assert Order.objects.get(pk=resting.pk).status == "canceled"
 
+    def test_orders_that_rest_are_withdrawn_once(
+        self, regulator: Regulator, acme: Party, borealis: Party, market: Market
+    ) -> None:
+        stopped = [place(acme, market, "sell", ticks, 1) for ticks in (500, 510)]
+        kept = place(borealis, market, "buy", 400, 1)
+        matching.drain(market.pk)
+        set_grade(regulator, acme.account, "suspended")
+
+        asked = [withdrawal.withdraw_stopped_orders(now=OPENING) for _ in range(2)]
+        matching.drain(market.pk)
+
+        assert asked == [2, 0]
+        assert [Order.objects.get(pk=order.pk).status for order in (*stopped, kept)] == ["canceled", "canceled", "new"]
+        assert withdrawal.withdraw_stopped_orders(now=OPENING) == 0
+        assert lies(acme.account, market.period.permit) == (ACME_PERMITS, 0)
+
     def test_a_reopened_account_trades_again(self, regulator: Regulator, acme: Party, market: Market) -> None:
         set_grade(regulator, acme.account, "suspended")
         set_grade(regulator, acme.account, "open")
@@ -202,6 +220,36 @@ class TestOrderEntry:
 
         assert refused.value.code == "scheme_frozen"
         assert settlement.settle_market(actor=regulator.desk, market=market, now=OPENING) is not None
+
+    def test_a_trade_struck_before_a_freeze_is_settled_and_stays_in_the_frozen_account(
+        self, regulator: Regulator, acme: Party, borealis: Party, market: Market
+    ) -> None:
+        place(acme, market, "sell", 500, 1)
+        place(borealis, market, "buy", 500, 1)
+        matching.drain(market.pk)
+        freezes.freeze_account(actor=regulator.desk, account=acme.account, reason="Theft reported.", now=OPENING)
+
+        batch = settlement.settle_market(actor=regulator.desk, market=market, now=OPENING)
+
+        assert batch is not None
+        assert lies(acme.account, market.period.permit) == (ACME_PERMITS - 10, 0)
+        assert fresh(acme.account) == "frozen"
+        with pytest.raises(Refused):
+            send(acme, borealis.account, market.period.permit, 1)
+
+    def test_an_account_whose_books_are_in_doubt_settles_nothing(
+        self, regulator: Regulator, acme: Party, borealis: Party, market: Market
+    ) -> None:
+        place(acme, market, "sell", 500, 1)
+        place(borealis, market, "buy", 500, 1)
+        matching.drain(market.pk)
+        with transaction.atomic():
+            ledger.freeze_account(account_id=acme.account.pk)
+
+        with pytest.raises(Refused) as refused:
+            settlement.settle_market(actor=regulator.desk, market=market, now=OPENING)
+
+        assert refused.value.code == "account_frozen"
 
 
 class TestSerials:
