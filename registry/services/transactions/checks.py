@@ -247,7 +247,8 @@ def serials_free(facts: Facts) -> Refused | None:
     """Enough of what the sender has carries numbers that are not frozen."""
     if facts.quantity is None or facts.balance is None or not facts.stopped:
         return None
-    free = facts.balance.balance - facts.stopped
+    gone = min(0, facts.batch.moved[facts.asked.sender, facts.asked.asset])  # what came in may carry such numbers too
+    free = facts.balance.balance + gone - facts.stopped
     if facts.quantity <= free:
         return None
     return Refused(

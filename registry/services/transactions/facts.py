@@ -22,6 +22,7 @@ from registry.models import (
     Cap,
     DebtEntry,
     Freeze,
+    GroupMember,
     Operator,
     Period,
     SerialFreeze,
@@ -31,6 +32,7 @@ from registry.models import (
 )
 from registry.services.rules import policy_at
 from registry.services.transactions.types import TYPES, Finds, TransactionType
+from registry.standing import records
 
 HOLD = "transaction"
 """The purpose of the holds that waiting transactions have in the ledger; their reference is the transaction's id."""
@@ -182,7 +184,13 @@ class Facts:
         """What the sender's owner has available of all permits of the scheme, this transaction's own hold included."""
         if self.sender is None or self.period is None:
             return 0
-        return self.batch.wealth.get((self.sender.owner_id, self.period.scheme_id), 0) + self.own_hold
+        owner, scheme = self.sender.owner_id, self.period.scheme_id
+        changed = sum(
+            change
+            for (asset, _), change in self.batch.changed[owner].items()
+            if asset in self.batch.periods and self.batch.periods[asset].scheme_id == scheme
+        )
+        return self.batch.wealth.get((owner, scheme), 0) + self.own_hold + changed
 
     @property
     def excess(self) -> int:
@@ -232,12 +240,18 @@ class Batch:
         self.asked = asked
         self.now = now
         self.moved: defaultdict[tuple[int | None, int], int] = defaultdict(int)
+        self.changed: defaultdict[uuid.UUID | None, defaultdict[tuple[int, str], int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
+        """What the movements counted so far have changed for each owner, by asset and kind of account."""
 
     def count(self, facts: Facts) -> None:
         """Count a movement as made for those that are looked at after it."""
-        if facts.quantity is not None and facts.sender is not None and facts.receiver is not None:
-            self.moved[facts.sender.pk, facts.asked.asset] -= facts.quantity
-            self.moved[facts.receiver.pk, facts.asked.asset] += facts.quantity
+        if facts.quantity is None or facts.sender is None or facts.receiver is None:
+            return
+        for account, change in ((facts.sender, -facts.quantity), (facts.receiver, facts.quantity)):
+            self.moved[account.pk, facts.asked.asset] += change
+            self.changed[account.owner_id][facts.asked.asset, account.kind] += change
 
     def facts(self) -> list[Facts]:
         """Return the facts of each movement, in the order in which they were asked for."""
@@ -395,6 +409,58 @@ class Batch:
         """The published cap of each period, by its latest version."""
         caps = Cap.objects.filter(period__in=list(self.periods.values())).order_by("version")
         return {cap.period_id: cap.quantity for cap in caps}
+
+    @cached_property
+    def caps_by_year(self) -> Mapping[uuid.UUID, Mapping[int, int]]:
+        """The published caps of each scheme by year, each by its latest version."""
+        caps: defaultdict[uuid.UUID, dict[int, int]] = defaultdict(dict)
+        rows = Cap.objects.filter(period__scheme__in=self._schemes).order_by("version")
+        for scheme, year, quantity in rows.values_list("period__scheme", "period__year", "quantity"):
+            caps[scheme][year] = quantity
+        return caps
+
+    @cached_property
+    def groups(self) -> Mapping[uuid.UUID, frozenset[uuid.UUID]]:
+        """The organisations with which each owner shares its limits: its corporate group, or itself alone."""
+        own = GroupMember.objects.filter(organisation__in=self._owners, until__isnull=True)
+        members = GroupMember.objects.filter(group__in=own.values("group"), until__isnull=True)
+        group_of: dict[uuid.UUID, uuid.UUID] = {}
+        together: defaultdict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
+        for group, organisation in members.values_list("group_id", "organisation_id"):
+            group_of[organisation] = group
+            together[group].add(organisation)
+        return {
+            owner: frozenset({owner} | (together[group_of[owner]] if owner in group_of else set()))
+            for owner in self._owners
+        }
+
+    @cached_property
+    def positions(self) -> Mapping[tuple[uuid.UUID, uuid.UUID], Mapping[tuple[int, str], int]]:
+        """What each member of those groups has of each scheme's permits, by vintage and kind of account."""
+        members = frozenset[uuid.UUID]().union(*self.groups.values())
+        rows = (
+            Balance.objects.filter(account__owner__in=members, asset__period__scheme__in=self._schemes)
+            .order_by()
+            .values_list("account__owner", "asset__period__scheme", "asset__period__year", "account__kind")
+            .annotate(total=Sum("balance"))
+        )
+        found: defaultdict[tuple[uuid.UUID, uuid.UUID], dict[tuple[int, str], int]] = defaultdict(dict)
+        for owner, scheme, vintage, kind, total in rows:
+            found[owner, scheme][vintage, kind] = int(total)
+        return found
+
+    @cached_property
+    def shortfalls(self) -> Mapping[tuple[uuid.UUID, uuid.UUID], int]:
+        """The obligations that are not yet met, of every operator of each scheme, over all years so far."""
+        schemes = {period.scheme_id: period.scheme for period in self.periods.values()}
+        found = {}
+        for key, scheme in schemes.items():
+            year = self.now.astimezone(scheme.tz).year
+            so_far = Period.objects.filter(scheme=key, year__lte=year).exclude(status="draft")
+            last = so_far.order_by("-year").first()
+            for standing in records(last) if last is not None else ():
+                found[standing.operator.organisation_id, key] = standing.shortfall
+        return found
 
     @cached_property
     def originals(self) -> dict[uuid.UUID, Transaction]:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from django.db.models import Sum
 
@@ -11,7 +11,7 @@ from registry.engine.policy import HoldingLimit
 from registry.engine.refusals import Refusal
 from registry.ledger.models import Balance
 from registry.models import Cap, GroupMember, Operator, Period
-from registry.services.transactions.facts import Facts
+from registry.services.transactions.facts import Batch, Facts
 from registry.standing import records
 
 
@@ -21,10 +21,12 @@ def refusal(facts: Facts) -> Refusal | None:
     receiver = facts.receiver
     if rule is None or receiver is None or receiver.owner_id is None or facts.period is None or facts.quantity is None:
         return None
-    group = group_of(receiver.owner_id)
+    group = facts.batch.groups[receiver.owner_id]
     if facts.sender is not None and facts.sender.owner_id in group:
         return None
-    use = holding_use(rule, group, facts.period, facts.now.astimezone(facts.period.scheme.tz).year)
+    year = facts.now.astimezone(facts.period.scheme.tz).year
+    members = [_counted_in(facts.batch, member, facts.period, year) for member in sorted(group, key=str)]
+    use = _use(rule, facts.batch.caps_by_year[facts.period.scheme_id], members, facts.period.year, year)
     return None if use is None else limits.receipt_refusal(use, facts.quantity)
 
 
@@ -47,10 +49,32 @@ def holding_use(
         Cap.objects.filter(period__scheme=period.scheme_id).order_by("version").values_list("period__year", "quantity")
     )
     members = [_holder(organisation, period, year) for organisation in sorted(group, key=str)]
-    if period.year > year:
-        return limits.future_holding_uses(rule, caps, members, year).get(period.year)
+    return _use(rule, caps, members, period.year, year)
+
+
+def _use(
+    rule: HoldingLimit, caps: Mapping[int, int], members: Collection[limits.Holder], vintage: int, year: int
+) -> limits.HoldingUse | None:
+    if vintage > year:
+        return limits.future_holding_uses(rule, caps, members, year).get(vintage)
     current = max((each for each in caps if each <= year), default=None)
     return None if current is None else limits.holding_use(rule, caps[current], members, year)
+
+
+def _counted_in(batch: Batch, organisation_id: uuid.UUID, period: Period, year: int) -> limits.Holder:
+    """Return what one organisation holds once the movements counted so far are made; nothing is read for it alone."""
+    by_vintage: defaultdict[int | None, int] = defaultdict(int)
+    in_compliance = 0
+    held = dict(batch.positions.get((organisation_id, period.scheme_id), {}))
+    for (asset, kind), change in batch.changed[organisation_id].items():
+        of = batch.periods.get(asset)
+        if of is not None and of.scheme_id == period.scheme_id:
+            held[of.year, kind] = held.get((of.year, kind), 0) + change
+    for (vintage, kind), total in held.items():
+        by_vintage[vintage] += total
+        if kind == "compliance" and vintage <= year:
+            in_compliance += total
+    return limits.Holder(by_vintage, in_compliance, batch.shortfalls.get((organisation_id, period.scheme_id), 0))
 
 
 def _holder(organisation_id: uuid.UUID, period: Period, year: int) -> limits.Holder:

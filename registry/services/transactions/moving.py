@@ -25,6 +25,8 @@ class Move(NamedTuple):
     receiver: int
     asset: int
     quantity: int
+    price_minor: int | None = None
+    agreement: str = ""
 
 
 def move(
@@ -39,12 +41,14 @@ def move(
     details: Mapping[str, object] | None = None,
     period: Period | None = None,
     by_order: bool = True,
+    proposed_by: User | None = None,
 ) -> ledger.Posted:
     """Check movements by the table, post them in order as one journal, and leave a transaction for each.
 
     Part of a service that owns the database transaction and has asked who may. The number of queries does not depend
     on the number of movements. The same reference again is the journal that was posted then. A transaction belongs to
     the owner of the accounts, or to `organisation` where both are central. `period` is the one that a surrender meets.
+    `proposed_by` is who asked for it, where that is not the actor.
     """
     assert_in_transaction()
     postings = [ledger.Posting(one.key, one.sender, one.receiver, one.asset, one.quantity) for one in moves]
@@ -58,7 +62,8 @@ def move(
     posted = ledger.post(transfers=postings, kind=journal, reference=reference, actor=actor, now=now, note=note)
     if not posted.repeated:
         Transaction.objects.bulk_create(
-            _done(one, batch, organisation, posted.journal_id, actor, now, details or {}) for one in moves
+            _done(one, batch, organisation, posted.journal_id, proposed_by or actor, now, details or {})
+            for one in moves
         )
     return posted
 
@@ -90,7 +95,7 @@ def _done(
     batch: Batch,
     organisation: Organisation,
     journal_id: int,
-    actor: User | None,
+    proposed_by: User | None,
     now: datetime,
     details: Mapping[str, object],
 ) -> Transaction:
@@ -104,9 +109,11 @@ def _done(
         receiver_id=one.receiver,
         asset_id=one.asset,
         quantity=one.quantity,
+        price_minor=one.price_minor,
+        agreement=one.agreement,
         details=dict(details),
         status="completed",
-        proposed_by=actor,
+        proposed_by=proposed_by,
         proposed_at=now,
         ended_at=now,
         journal_id=journal_id,
