@@ -9,7 +9,6 @@ from config.launcher import places
 from config.launcher.progress import say
 from config.launcher.servers import private_servers
 
-
 WHOLE_SUITE = ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
 """One process for each core, each with a database of its own; a file's tests stay together, as its fixtures do."""
 
