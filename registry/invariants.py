@@ -8,7 +8,7 @@ from common.invariants import Finding, Invariant, sql_invariant
 from registry.engine import allocation as engine
 from registry.models import AllocationRun, ComplianceRecord, Obligation, Period, Sanction
 from registry.services import regimes
-from registry.services.allocation import SET_ASIDE, recomputed_lines, stored_lines
+from registry.services.allocation import NEW_ENTRANTS, SET_ASIDE, recomputed_lines, stored_lines
 from registry.services.sanctions import recomputed
 from registry.services.verification import quantity_owed
 from registry.standing import Standing, records
@@ -133,39 +133,47 @@ INVARIANTS: list[Invariant] = [
         "Each allocation's lines add up to its pools, and the pools to the cap",
         counted="SELECT count(*) FROM registry_allocationrun WHERE drafted_at <= %(as_of)s::timestamptz",
         breaches=f"""
-            SELECT r.id AS run_id, r.cap, r.free, r.set_aside, r.auction,
-                   l.free AS free_lines, l.set_aside AS set_aside_lines
+            SELECT r.id AS run_id, r.cap, r.free, r.set_aside, r.kept, r.auction,
+                   l.free AS free_lines, l.set_aside AS set_aside_lines, l.entrants AS entrants_lines
               FROM registry_allocationrun r
               LEFT JOIN (SELECT run_id,
-                                sum(quantity) FILTER (WHERE method <> '{SET_ASIDE}') AS free,
-                                sum(quantity) FILTER (WHERE method = '{SET_ASIDE}') AS set_aside
+                                sum(quantity) FILTER (WHERE method NOT IN ('{SET_ASIDE}', '{NEW_ENTRANTS}')) AS free,
+                                sum(quantity) FILTER (WHERE method = '{SET_ASIDE}') AS set_aside,
+                                sum(quantity) FILTER (WHERE method = '{NEW_ENTRANTS}') AS entrants
                            FROM registry_allocationline GROUP BY run_id) l ON l.run_id = r.id
              WHERE r.drafted_at <= %(as_of)s::timestamptz
                AND (r.free <> coalesce(l.free, 0) OR r.set_aside <> coalesce(l.set_aside, 0)
-                    OR r.cap <> r.free + r.set_aside + r.auction)
+                    OR r.kept < coalesce(l.entrants, 0) OR r.cap <> r.free + r.set_aside + r.kept + r.auction)
              ORDER BY r.id""",  # noqa: S608
     ),
     sql_invariant(
         "Each executed allocation moved its lines and nothing else",
         counted="SELECT count(*) FROM registry_allocationrun WHERE executed_at <= %(as_of)s::timestamptz",
         breaches="""
-            SELECT r.id AS run_id, coalesce(l.account_id, m.account_id) AS account_id, l.quantity, m.amount
+            SELECT r.id AS run_id, coalesce(l.place, m.place) AS place, l.quantity, m.amount
               FROM registry_allocationrun r
              CROSS JOIN LATERAL (
-                SELECT o.account_id, sum(x.quantity) AS quantity FROM registry_allocationline x
+                SELECT CASE WHEN x.figures ? 'consigned' THEN 'consigned by ' || o.organisation_id
+                            ELSE 'account ' || o.account_id END AS place, sum(x.quantity) AS quantity
+                  FROM registry_allocationline x
                   JOIN registry_operator o ON o.id = x.operator_id
-                 WHERE x.run_id = r.id AND x.quantity > 0 GROUP BY o.account_id
+                 WHERE x.run_id = r.id AND x.quantity > 0 GROUP BY 1
                 UNION ALL
-                SELECT a.id, r.auction FROM ledger_account a
+                SELECT 'account ' || a.id, r.auction FROM ledger_account a
                   JOIN registry_period p ON p.id = r.period_id
                   JOIN registry_scheme s ON s.id = p.scheme_id
-                 WHERE r.auction > 0 AND a.reference = 'auction:' || s.code || '-' || p.year) l
+                 WHERE r.auction > 0 AND r.stage = 'INITIAL'
+                   AND a.reference = 'auction:' || s.code || '-' || p.year) l
               FULL JOIN (
-                SELECT t.journal_id, b.account_id, sum(t.amount) AS amount FROM ledger_transfer t
+                SELECT t.journal_id, CASE a.kind WHEN 'consignment' THEN 'consigned by ' || a.owner_id
+                                                 ELSE 'account ' || a.id END AS place, sum(t.amount) AS amount
+                  FROM ledger_transfer t
                   JOIN ledger_balance b ON b.id = t.credit_id
-                  JOIN ledger_account a ON a.id = b.account_id AND a.kind <> 'set_aside'
+                  JOIN ledger_account a ON a.id = b.account_id
                   JOIN ledger_journal j ON j.id = t.journal_id AND j.kind = 'allocation'
-                 GROUP BY t.journal_id, b.account_id) m ON m.journal_id = r.journal_id AND m.account_id = l.account_id
+                  LEFT JOIN registry_allocationrun f ON f.journal_id = j.id
+                 WHERE a.owner_id IS NOT NULL OR (a.kind = 'auction' AND f.stage IS DISTINCT FROM 'SETTLEMENT')
+                 GROUP BY t.journal_id, 2) m ON m.journal_id = r.journal_id AND m.place = l.place
              WHERE (r.executed_at IS NULL OR r.executed_at <= %(as_of)s::timestamptz)
                AND (r.status = 'executed' OR r.id IS NULL)
                AND l.quantity IS DISTINCT FROM m.amount

@@ -71,10 +71,8 @@ def publish(
 
 def public(now: datetime) -> QuerySet[PublishedRun]:
     """Return the runs that everybody may read, the latest first. Letters wait until their period publishes names."""
-    hidden = Q(kind=STATUS) & ~(
-        Q(period__status="closed") & (Q(period__names_public_at__isnull=True) | Q(period__names_public_at__lte=now))
-    )
-    return PublishedRun.objects.exclude(hidden).select_related("period__scheme").order_by("-published_at", "-id")
+    shown = ~Q(kind=STATUS) | Q(period__status="closed", period__names_public_at__lte=now)
+    return PublishedRun.objects.filter(shown).select_related("period__scheme").order_by("-published_at", "-id")
 
 
 def public_run(run_id: uuid.UUID, now: datetime) -> PublishedRun:
