@@ -15,6 +15,7 @@ from django.db import transaction
 
 from accounts.models import APPROVAL, Approval, Organisation, User
 from accounts.services import audit, tasks
+from common.database import assert_in_transaction
 from common.errors import Refused, Unknown, require, require_permission
 from common.idempotency import canonical_json, fingerprint
 
@@ -76,6 +77,23 @@ def propose(
 
     The same key again returns the first proposal if it is for the same, and is refused otherwise.
     """
+    return propose_beside(
+        actor=actor, act=act, organisation=organisation, summary=summary, parameters=parameters, now=now, key=key
+    )
+
+
+def propose_beside(
+    *,
+    actor: User,
+    act: str,
+    organisation: Organisation,
+    summary: str,
+    parameters: Parameters,
+    now: datetime,
+    key: uuid.UUID | None = None,
+) -> Approval:
+    """Propose as part of a service that owns the transaction, because it writes something else beside the proposal."""
+    assert_in_transaction()
     known = _act(act)
     require_permission(known.may_propose(actor, organisation), "Your role does not let you propose this.")
     frozen: Parameters = json.loads(canonical_json(parameters))

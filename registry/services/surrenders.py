@@ -125,6 +125,25 @@ def _oldest_first(operator: Operator, vintages: Sequence[tuple[int, int]], owed:
     return spent
 
 
+def receive_row(
+    *,
+    operator: Operator,
+    period: Period,
+    account: int,
+    asset: int,
+    quantity: int,
+    key: uuid.UUID,
+    received_at: datetime,
+    actor: User,
+    now: datetime,
+) -> Surrender:
+    """Receive permits out of any account of an operator, as part of a service that has locked period and operator.
+
+    The caller works out the letters when all of its receipts are kept.
+    """
+    return _post(operator, period, {asset: quantity}, key, received_at, actor, now, account=account)
+
+
 def _post(
     operator: Operator,
     period: Period,
@@ -133,12 +152,15 @@ def _post(
     received_at: datetime,
     actor: User | None,
     now: datetime,
+    account: int | None = None,
 ) -> Surrender:
-    """Move the permits into the period's surrender account and keep the receipt."""
+    """Move the permits, the operator's own unless told, into the period's surrender account and keep the receipt."""
     sink = central.account(period, central.SURRENDER)
     posted = transactions.move(
         moves=[
-            transactions.Move("surrender", derive_key(key, asset), operator.account_id, sink.pk, asset, quantity)
+            transactions.Move(
+                "surrender", derive_key(key, asset), account or operator.account_id, sink.pk, asset, quantity
+            )
             for asset, quantity in spent.items()
         ],
         organisation=operator.organisation,
