@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from registry.api import accounts, allocations, cases, compliance, holdings, reports, schemes, transfers
+from registry.api import accounts, allocations, cases, compliance, holdings, reports, rules, schemes, transfers
 
 router = SimpleRouter(use_regex_path=False)
 router.register("schemes", schemes.Schemes, "scheme")
@@ -41,5 +41,13 @@ urlpatterns = [
     ),
     path("reports/<uuid:pk>/evidence/", reports.ReportEvidence.as_view({"get": "read"}), name="report-evidence"),
     path("reports/<uuid:pk>/lines/", reports.ReportLines.as_view({"get": "list"}), name="report-lines"),
+    path("schemes/<slug:code>/rules/", rules.Rules.as_view({"get": "read"}), name="scheme-rules"),
+    path("schemes/<slug:code>/rules/document/", rules.Rules.as_view({"get": "document"}), name="scheme-rules-document"),
+    path("schemes/<slug:code>/rules/schema/", rules.Rules.as_view({"get": "describe"}), name="scheme-rules-schema"),
+    path(
+        "schemes/<slug:code>/rules/changes/",
+        rules.RuleChanges.as_view({"get": "list", "post": "create"}),
+        name="rule-change-list",
+    ),
     path("", include(router.urls)),
 ]

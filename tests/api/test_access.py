@@ -35,6 +35,10 @@ READS: dict[str, tuple[set[str], int]] = {
     "token-list": (EVERYBODY_WITH_TOKEN, 401),
     "scheme-list": (PUBLIC, 0),
     "scheme-detail": (PUBLIC, 0),
+    "scheme-rules": (PUBLIC, 0),
+    "scheme-rules-document": (PUBLIC, 0),
+    "scheme-rules-schema": (PUBLIC, 0),
+    "rule-change-list": (PUBLIC, 0),
     "period-list": (PUBLIC, 0),
     "period-detail": (PUBLIC, 0),
     "market-list": (PUBLIC, 0),
@@ -79,10 +83,13 @@ ACTS: dict[tuple[str, str], tuple[set[str], int, int]] = {
     ("surrender-list", "post"): (REPRESENTATIVES | {"acme trader", "borealis trader"}, 201, 403),
     ("report-list", "post"): (REPRESENTATIVES, 201, 403),
     ("report-codecarbon", "post"): (set(), 0, 403),
+    ("rule-change-list", "post"): ({"desk officer", "senior officer"}, 202, 403),
 }
 
 NOT_AN_OPERATOR = {"verifier", "desk officer", "senior officer", "market monitor"}
 """Refused before their role is asked: their organisation is no operator."""
+
+RULE = {"name": "sanction.rate_minor", "value": "12000", "valid_from": "2099-01-01", "source": "Order 7"}
 
 OVERSIGHT_ONLY = {"audit-event-list", "allocation-inputs"}
 
@@ -136,6 +143,7 @@ def body(world: World, name: str) -> Any:
             "boundary": "full stack",
             "lines": [{"label": str(uuid4()), "activity": "training", "flop": "1"}],
         },
+        "rule-change-list": {"title": "Later", "rules": [RULE]},
     }.get(name, {})
 
 

@@ -76,6 +76,7 @@ def test_every_act_but_a_report_documents_its_key(document: dict[str, Any]) -> N
         ("/api/v1/orders/", "post"),
         ("/api/v1/orders/batch/", "post"),
         ("/api/v1/orders/{public_id}/", "delete"),
+        ("/api/v1/schemes/{code}/rules/changes/", "post"),
         ("/api/v1/surrenders/", "post"),
         ("/api/v1/transfers/", "post"),
     }
@@ -91,6 +92,10 @@ def test_public_operations_need_no_token(document: dict[str, Any]) -> None:
         for path in (
             "schemes",
             "schemes/{code}",
+            "schemes/{code}/rules",
+            "schemes/{code}/rules/changes",
+            "schemes/{code}/rules/document",
+            "schemes/{code}/rules/schema",
             "periods",
             "periods/{code}",
             "markets",

@@ -38,6 +38,10 @@ class World:
         """Return what fills the places in the addresses of single things: each of them Acme's, or public."""
         return {
             "scheme-detail": {"code": self.period.scheme.code},
+            "scheme-rules": {"code": self.period.scheme.code},
+            "scheme-rules-document": {"code": self.period.scheme.code},
+            "scheme-rules-schema": {"code": self.period.scheme.code},
+            "rule-change-list": {"code": self.period.scheme.code},
             "period-detail": {"code": self.period.code},
             "account-detail": {"number": self.acme.account.number},
             "approval-detail": {"pk": self.approval.pk},
