@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from accounts.models import User
 from accounts.services import audit
 from common.errors import Refused, Unknown, require
-from registry.models import DUE_WORK, DueWork, Period, Suspension
+from registry.models import DUE_WORK, DueWork, Period, Scheme, Suspension
 from registry.permissions import regulator_of
 
 log = logging.getLogger(__name__)
@@ -63,10 +63,11 @@ class Ran:
     failed: int
 
 
-def run_due(*, now: datetime, limit: int = 1000) -> Ran:
-    """Do what is due, the oldest first, each piece in its own transaction."""
+def run_due(*, now: datetime, limit: int = 1000, scheme: Scheme | None = None) -> Ran:
+    """Do what is due, of one scheme or of all, the oldest first, each piece in its own transaction."""
     done = failed = 0
-    for pk, kind in list(_waiting(now).order_by("due_at", "id").values_list("pk", "kind")[:limit]):
+    waiting = _waiting(now) if scheme is None else _waiting(now).filter(scheme=scheme)
+    for pk, kind in list(waiting.order_by("due_at", "id").values_list("pk", "kind")[:limit]):
         status = _do(pk, kind, now)
         done, failed = done + (status == "done"), failed + (status == "failed")
     return Ran(done, failed)
