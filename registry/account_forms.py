@@ -11,6 +11,7 @@ from registry.ledger.models import Asset
 from registry.models import Operator, Scheme
 from registry.services import identity
 from registry.services.accounts import KINDS, SETTABLE
+from registry.services.transactions.terms import Terms
 
 GRADE_LABELS = {
     "open": "Open: does everything",
@@ -79,9 +80,10 @@ class TermsForm(ActForm):
     )
     field_of: ClassVar = {"transfer_limit_out_of_range": "transfer_limit"}
 
-    def terms(self) -> dict[str, object]:
-        """Return the rules as the service takes them."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "key"}
+    @property
+    def terms(self) -> Terms:
+        """The rules as the service takes them."""
+        return Terms(**{name: value for name, value in self.cleaned_data.items() if name != "key"})
 
 
 class OpeningForm(ActForm):

@@ -1,4 +1,4 @@
-"""Accounts of holders: opening further ones, their terms, and their grades.
+"""Accounts of holders: opening further ones, and their grades.
 
 | kind | for whom | how many live ones | what for |
 |---|---|---|---|
@@ -30,16 +30,9 @@ from registry.grades import BY_OPERATOR, grade_of, outstanding_identity, referen
 from registry.ledger import services as ledger
 from registry.ledger.models import Difference, LedgerAccount, Reconciliation
 from registry.models import GRADE, AccountTerms, Operator
-from registry.permissions import (
-    may_approve_transfers,
-    may_initiate,
-    may_sign_for_the_regulator,
-    may_work_the_desk,
-    regulator_of,
-)
+from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 
 OPEN_ACCOUNT = "registry.open_account"
-SET_TERMS = "registry.set_account_terms"
 REOPEN_ACCOUNT = "registry.reopen_account"
 
 SETTABLE = ("open", "restricted", "receive_only", "suspended", "frozen")
@@ -198,32 +191,6 @@ def open_for(*, holder: Organisation, kind: str, label: str, operator: Operator 
     return ledger.open_account(kind=kind, owner=holder, label=label, reference=reference, now=now)
 
 
-# Terms ----------------------------------------------------------------------------------------------------------------
-
-
-def propose_terms(
-    *, actor: User, organisation: Organisation, account: LedgerAccount, terms: Mapping[str, object], now: datetime
-) -> Approval:
-    """Propose the holder's own rules for an account; another person of the holder approves them."""
-    return approvals.propose(
-        actor=actor,
-        act=SET_TERMS,
-        organisation=organisation,
-        summary=f"Change the rules of account {account.number}.",
-        parameters={"account": account.pk, "holder": str(organisation.pk), "terms": dict(terms)},
-        now=now,
-    )
-
-
-def _check_terms(parameters: Mapping[str, Any]) -> None:
-    account = LedgerAccount.objects.filter(pk=parameters["account"], owner=parameters["holder"]).first()
-    if account is None:
-        raise Unknown("account_unknown", "Your organisation has no such account. Check the number.")
-    require(account.status != "closed", "account_closed", f"Account {account.number} is closed.")
-    require(bool(parameters["terms"]), "terms_missing", "Say what shall change.")
-    require_none(_terms_refusals(parameters["terms"]))
-
-
 def _terms_refusals(terms: Mapping[str, object]) -> list[Refused]:
     found = []
     for name, value in terms.items():
@@ -236,24 +203,6 @@ def _terms_refusals(terms: Mapping[str, object]) -> list[Refused]:
         elif not isinstance(value, wanted):
             found.append(Refused("term_not_yes_or_no", f"Say yes or no to {name}."))
     return found
-
-
-def _set_terms(approval: Approval, now: datetime) -> dict[str, object]:
-    terms = _locked_terms(approval.parameters["account"])
-    before = {name: getattr(terms, name) for name in approval.parameters["terms"]}
-    for name, value in approval.parameters["terms"].items():
-        setattr(terms, name, value)
-    terms.save(update_fields=list(approval.parameters["terms"]))
-    audit.record(
-        approval.decided_by,
-        "registry.account.terms_set",
-        terms.account,
-        at=now,
-        organisation=approval.organisation,
-        was=before,
-        **approval.parameters["terms"],
-    )
-    return {"account": terms.account.number}
 
 
 # Grades ---------------------------------------------------------------------------------------------------------------
@@ -375,13 +324,6 @@ ACTS = (
         may_approve=may_sign_for_the_regulator,
         check=_check_opening,
         execute=_open,
-    ),
-    approvals.Act(
-        name=SET_TERMS,
-        may_propose=may_initiate,
-        may_approve=may_approve_transfers,
-        check=_check_terms,
-        execute=_set_terms,
     ),
     approvals.Act(
         name=REOPEN_ACCOUNT,

@@ -30,6 +30,7 @@ from registry.ledger.models import Balance, LedgerAccount
 from registry.ledger.services.stops import stopped_quantities
 from registry.models import GRADE, Operator, TrustedAccount
 from registry.services import accounts, closures, freezes, holders, operators
+from registry.services.transactions import terms
 
 OFFICERS = ("desk_officer", "senior_officer")
 ACCOUNTS_PER_PAGE = 50
@@ -79,7 +80,7 @@ def account(request: HttpRequest, number: str) -> HttpResponse:
 def _page(request: HttpRequest, found: LedgerAccount, **forms: ActForm) -> HttpResponse:
     acting = acting_in(request)
     grade = grade_of(found)
-    terms = terms_of(found)
+    rules = terms_of(found)
     stopped = stopped_quantities([found.pk])
     balances = Balance.objects.filter(account=found).select_related("asset").order_by("asset__kind", "asset__code")
     operators_here = list(Operator.objects.filter(account=found).select_related("scheme", "organisation"))
@@ -91,12 +92,12 @@ def _page(request: HttpRequest, found: LedgerAccount, **forms: ActForm) -> HttpR
         "closure_form": ReasonForm(prefix="closure"),
         "holder_form": HolderForm(prefix="holder"),
         "shutdown_form": ShutdownForm(prefix="shutdown"),
-        "terms_form": TermsForm(prefix="terms", initial={name: getattr(terms, name) for name in accounts.TERMS}),
+        "terms_form": TermsForm(prefix="terms", initial={name: getattr(rules, name) for name in accounts.TERMS}),
     } | forms
     context = {
         "account": found,
         "grade": grade,
-        "terms": terms,
+        "terms": rules,
         "rows": [(balance, stopped.get((found.pk, balance.asset_id), 0)) for balance in balances],
         "operators": operators_here,
         "linked": [one for operator in operators_here for one in accounts_of(operator)],
@@ -241,12 +242,8 @@ def propose_terms(request: HttpRequest, number: str) -> HttpResponse:
     found, form = _visible(request, number), TermsForm(request.POST, prefix="terms")
     if form.is_valid():
         with refusals_shown_in(form):
-            approval = accounts.propose_terms(
-                actor=acting_in(request).user,
-                organisation=acting_in(request).for_organisation(),
-                account=found,
-                terms=form.terms(),
-                now=clock.now(),
+            approval = terms.propose_terms(
+                actor=acting_in(request).user, account=found, terms=form.terms, now=clock.now()
             )
             return _proposed(request, approval)
     return _page(request, found, terms_form=form)

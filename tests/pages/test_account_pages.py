@@ -98,14 +98,14 @@ class TestAccountPage:
 
     def test_the_holder_sets_its_rules_with_two_people(self, world: World, as_person: AsPerson) -> None:
         as_person("acme initiator").post(
-            reverse("account-terms", args=[world.account.number]),
+            reverse("account-rules", args=[world.account.number]),
             {
                 "terms-key": "7c0e2b4e-7b1e-4f55-8d7c-0a5b7a9a9f04",
                 "terms-outside_list": "on",
                 "terms-transfer_limit": "2500",
             },
         )
-        proposal = Approval.objects.get(act="registry.set_account_terms")
+        proposal = Approval.objects.get(act="registry.account_terms")
         approvals.approve(actor=world.acme.approver, approval_id=proposal.pk, now=REPORTING)
 
         assert terms_of(world.account).transfer_limit == 2_500

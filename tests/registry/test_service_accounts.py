@@ -5,13 +5,13 @@ from itertools import product
 import pytest
 from django.db import DatabaseError, ProgrammingError, connection, transaction
 
-from accounts.models import Approval, AuditEvent, Membership
+from accounts.models import Approval, AuditEvent
 from accounts.services import approvals, organisations
-from common.errors import Forbidden, Refused, SeveralRefusals, Unknown
+from common.errors import Forbidden, Refused, SeveralRefusals
 from registry.grades import accounts_of, grade_of, operator_account, terms_of
 from registry.ledger import services as ledger
 from registry.ledger.models import LedgerAccount
-from registry.models import GRADE, AccountTerms, Period
+from registry.models import GRADE, AccountTerms
 from registry.services import accounts, identity
 from tests import cast
 from tests.cast import OPENING, Party, Regulator
@@ -235,61 +235,15 @@ class TestGrades:
 
 
 class TestTerms:
-    """The holder's own rules need two of its people."""
+    """The holder's rules are `transactions.terms`; here only what an account is opened with."""
 
-    def propose(self, acme: Party, **terms: object) -> Approval:
-        return accounts.propose_terms(
-            actor=acme.initiator, organisation=acme.organisation, account=acme.account, terms=terms, now=OPENING
-        )
+    def test_an_account_is_opened_with_rules(self, regulator: Regulator, acme: Party) -> None:
+        account = opened(regulator, acme.organisation, "trading", transfer_limit=50, outside_list=False)
 
-    def test_two_people_of_the_holder_change_them(self, acme: Party) -> None:
-        proposal = self.propose(acme, second_person_always=True, transfer_limit=50)
+        terms = terms_of(account)
+        assert (terms.transfer_limit, terms.outside_list, terms.confirms_incoming) == (50, False, False)
 
-        approvals.approve(actor=acme.approver, approval_id=proposal.pk, now=OPENING)
-
-        terms = terms_of(acme.account)
-        assert (terms.second_person_always, terms.transfer_limit, terms.outside_list) == (True, 50, True)
-        assert AuditEvent.objects.get(action="registry.account.terms_set").details["was"] == {
-            "second_person_always": False,
-            "transfer_limit": None,
-        }
-
-    @pytest.mark.parametrize(
-        ("terms", "code"),
-        [
-            ({}, "terms_missing"),
-            ({"grade": "open"}, "term_unknown"),
-            ({"transfer_limit": True}, "transfer_limit_out_of_range"),
-            ({"transfer_limit": 1.5}, "transfer_limit_out_of_range"),
-            ({"confirms_incoming": "yes"}, "term_not_yes_or_no"),
-        ],
-    )
-    def test_odd_terms_are_refused(self, acme: Party, terms: dict[str, object], code: str) -> None:
-        with pytest.raises(Refused) as refused:
-            self.propose(acme, **terms)
-
-        assert refused.value.code == code
-
-    def test_nobody_sets_rules_for_the_account_of_another(self, acme: Party, borealis: Party) -> None:
-        with pytest.raises(Unknown):
-            accounts.propose_terms(
-                actor=acme.initiator,
-                organisation=acme.organisation,
-                account=borealis.account,
-                terms={"transfer_limit": 1},
-                now=OPENING,
-            )
-        for role in (Membership.Role.VIEWER, Membership.Role.TRADER):
-            with pytest.raises(Forbidden):
-                accounts.propose_terms(
-                    actor=acme.users[role],
-                    organisation=acme.organisation,
-                    account=acme.account,
-                    terms={"transfer_limit": 1},
-                    now=OPENING,
-                )
-
-    def test_terms_are_never_deleted(self, acme: Party, regulator: Regulator, period: Period) -> None:
+    def test_terms_are_never_deleted(self, acme: Party, regulator: Regulator) -> None:
         set_grade(regulator, acme.account, "restricted")
 
         with pytest.raises(ProgrammingError, match="Cannot"), transaction.atomic(), connection.cursor() as cursor:
