@@ -10,11 +10,11 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 
-from common.forms import ActForm, DayField, ExactField, WholeField
+from common.forms import ActForm, DayField, ExactField, MoneyField, WholeField
 from common.quantities import MAX_FLOP, parse_whole
 from registry.engine.allocation import AllocationInputs, inputs_from_document
 from registry.importers import codecarbon, epoch
-from registry.ledger.models import Asset, Balance
+from registry.ledger.models import Asset, Balance, LedgerAccount
 from registry.models import Period, ReportLine, VerifierStatement
 from registry.services.reports import LineInput
 
@@ -49,17 +49,41 @@ class PermitChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
 
     def label_from_instance(self, obj: Balance) -> str:
         """Say what it is and how much of it is there."""
-        return f"{obj.asset.name} ({obj.available:,} available)"
+        place = "" if obj.account.kind == "holding" else f", {obj.account.get_kind_display().lower()} account"
+        return f"{obj.asset.name} ({obj.available:,} available{place})"
 
 
-class TransferForm(ActForm):
-    """Permits to send to another participant."""
+class FromAccountForm(ActForm):
+    """Permits of one's own that shall go somewhere."""
+
+    permits = PermitChoice(label="Permits", queryset=Balance.objects.none(), empty_label=None)
+
+    @property
+    def asset(self) -> Asset:
+        """The permit type that was chosen."""
+        balance: Balance = self.cleaned_data["permits"]
+        return balance.asset
+
+    @property
+    def sender(self) -> LedgerAccount:
+        """The account in which they lie."""
+        balance: Balance = self.cleaned_data["permits"]
+        return balance.account
+
+
+class TransferForm(FromAccountForm):
+    """Permits to send to another account."""
 
     to_number = forms.CharField(
         label="Receiver's account", max_length=30, help_text="Such as HR-100-0000042-17. Ask the receiver for it."
     )
-    permits = PermitChoice(label="Permits", queryset=Balance.objects.none(), empty_label=None)
     quantity = WholeField(label="Quantity")
+    price = MoneyField(
+        label="Price of a permit", required=False, help_text="As agreed. The regulator reads it, the public does not."
+    )
+    agreement = forms.CharField(
+        label="Agreement", max_length=200, required=False, help_text="The contract behind it, such as its number."
+    )
     note = forms.CharField(
         label="Note", max_length=200, required=False, help_text="Shown in the statements of both accounts."
     )
@@ -69,16 +93,16 @@ class TransferForm(ActForm):
         "same_account": "to_number",
         "account_frozen": "to_number",
         "receiver_suspended": "to_number",
-        "receiver_not_enrolled": "to_number",
+        "receiver_restricted": "to_number",
+        "receiver_not_trusted": "to_number",
+        "compliance_account_of_another": "to_number",
         "quantity_out_of_range": "quantity",
         "insufficient_available": "quantity",
+        "serials_frozen": "quantity",
+        "transfer_limit_exceeded": "quantity",
+        "holding_limit_exceeded": "quantity",
+        "debt_outstanding": "quantity",
     }
-
-    @property
-    def asset(self) -> Asset:
-        """The permit type that was chosen."""
-        balance: Balance = self.cleaned_data["permits"]
-        return balance.asset
 
 
 class CapForm(ActForm):

@@ -23,8 +23,8 @@ TONES = {
     "cured a",
     "caution": "proposed waiting submitted partially_filled pending_new halted suspended closing determined due "
     "pending overdue late positive_with_comments restricted receive_only transfer_pending closure_pending requested "
-    "received c",
-    "negative": "rejected refused failed frozen returned breached negative b",
+    "received delayed awaiting_receiver c",
+    "negative": "rejected refused failed frozen returned breached reversed negative b",
     "notice": "new draft call running",
 }
 TONE_OF = {word: tone for tone, words in TONES.items() for word in words.split()}

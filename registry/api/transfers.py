@@ -75,11 +75,13 @@ class TransferRequest(serializers.Serializer[object]):
 
 
 class TransferAnswer(serializers.Serializer[object]):
-    """A transfer that was made, or the proposal that waits for the firm's second person."""
+    """A transfer that was made, or that waits for a second person, its time or the receiver."""
 
-    status = serializers.CharField(read_only=True, help_text="executed, or the state of the approval.")
+    status = serializers.CharField(read_only=True, help_text="executed, or the state of the transaction.")
     journal = serializers.CharField(read_only=True, allow_null=True)
     approval = serializers.UUIDField(read_only=True, allow_null=True)
+    transaction = serializers.UUIDField(read_only=True, help_text="Read it under /transactions/.")
+    execute_after = serializers.DateTimeField(read_only=True, allow_null=True, help_text="When a delayed one is made.")
 
 
 class StatementParameters(serializers.Serializer[object]):
@@ -156,12 +158,13 @@ class Transfers(_OfOneAccount):
     @extend_schema(
         summary="Send permits to another account",
         description="From the scheme's large quantity on, the transfer is proposed: permits are held, and it is made "
-        "when a second person of the organisation approves it.",
+        "when a second person of the organisation approves it. Where the scheme delays transfers, one off the trusted "
+        "list waits its time as well. For prices, other accounts and other types see /transactions/.",
         parameters=[IDEMPOTENCY_HEADER],
         request=TransferRequest,
         responses={
             201: OpenApiResponse(TransferAnswer, "The transfer was made."),
-            202: OpenApiResponse(TransferAnswer, "The transfer waits for a second person."),
+            202: OpenApiResponse(TransferAnswer, "The transfer waits."),
         },
         examples=[
             OpenApiExample(
@@ -193,11 +196,15 @@ class Transfers(_OfOneAccount):
 
 
 def _answer(outcome: TransferOutcome) -> dict[str, object]:
-    if outcome.journal is not None:
-        return {"status": "executed", "journal": outcome.journal.pk, "approval": None}
-    assert outcome.approval is not None
-    result = outcome.approval.result or {}
-    return {"status": outcome.approval.status, "journal": result.get("journal"), "approval": outcome.approval.pk}
+    row = outcome.transaction
+    assert row is not None
+    return {
+        "status": "executed" if row.status in {"completed", "reversed"} else row.status,
+        "journal": row.journal_id,
+        "approval": row.approval_id,
+        "transaction": row.pk,
+        "execute_after": row.execute_after,
+    }
 
 
 class Statements(_OfOneAccount):

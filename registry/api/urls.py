@@ -3,7 +3,18 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from registry.api import accounts, allocations, cases, compliance, holdings, reports, rules, schemes, transfers
+from registry.api import (
+    accounts,
+    allocations,
+    cases,
+    compliance,
+    holdings,
+    reports,
+    rules,
+    schemes,
+    transactions,
+    transfers,
+)
 
 router = SimpleRouter(use_regex_path=False)
 router.register("schemes", schemes.Schemes, "scheme")
@@ -20,6 +31,33 @@ router.register("sanctions", compliance.Sanctions, "sanction")
 router.register("debts", cases.Debts, "debt")
 
 urlpatterns = [
+    path(
+        "transactions/",
+        transactions.Transactions.as_view({"get": "list", "post": "create"}),
+        name="transaction-list",
+    ),
+    path("transactions/<uuid:pk>/", transactions.Transactions.as_view({"get": "retrieve"}), name="transaction-detail"),
+    path(
+        "transactions/<uuid:pk>/cancel/",
+        transactions.Transactions.as_view({"post": "cancel"}),
+        name="transaction-cancellation",
+    ),
+    path(
+        "transactions/<uuid:pk>/confirm/",
+        transactions.Transactions.as_view({"post": "confirm"}),
+        name="transaction-confirmation",
+    ),
+    path(
+        "trusted-accounts/",
+        transactions.TrustedAccounts.as_view({"get": "list", "post": "create"}),
+        name="trusted-account-list",
+    ),
+    path(
+        "trusted-accounts/<uuid:pk>/",
+        transactions.TrustedAccounts.as_view({"delete": "destroy"}),
+        name="trusted-account-detail",
+    ),
+    path("certificates/<uuid:pk>/", transactions.Certificates.as_view({"get": "read"}), name="certificate-detail"),
     path("transfers/", transfers.Transfers.as_view({"get": "list", "post": "create"}), name="transfer-list"),
     path("surrenders/", compliance.Surrenders.as_view({"get": "list", "post": "create"}), name="surrender-list"),
     path("cases/", cases.Cases.as_view({"get": "list", "post": "create"}), name="case-list"),

@@ -1,23 +1,19 @@
-"""What accounts hold, their statements, and sending permits to another participant."""
+"""What accounts hold, and their statements."""
 
 from datetime import timedelta
 from typing import Literal
 
-from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 
 from accounts.acting import acting_in
 from common import clock
 from common.downloads import table_file
 from common.errors import Unknown
-from common.forms import refusals_shown_in
-from registry.forms import StatementForm, TransferForm
+from registry.forms import StatementForm
 from registry.ledger import selectors as ledger
-from registry.ledger.models import Asset, Balance
-from registry.services import transfers
+from registry.ledger.models import Balance
 
 ACCOUNTS_PER_PAGE = 50
 ENTRIES_PER_PAGE = 100
@@ -63,39 +59,6 @@ def statement_file(request: HttpRequest, number: str, asset_code: str, kind: Lit
         ("entry", "at", "amount", "balance_after", "other_account", "kind", "reference"),
         [(e.seq, e.at, e.amount, e.balance_after, e.other_account, e.kind, e.reference) for e in moved.entries],
     )
-
-
-def transfer(request: HttpRequest) -> HttpResponse:
-    """Send permits: small quantities at once, large ones when the firm's second person has approved."""
-    acting = acting_in(request)
-    organisation = acting.for_organisation()
-    form = TransferForm(request.POST or None)
-    form.fields["permits"].queryset = (  # type: ignore[attr-defined]
-        Balance.objects.filter(account__owner=organisation, asset__kind=Asset.Kind.PERMIT, balance__gt=0)
-        .select_related("asset")
-        .order_by("asset__code")
-    )
-    if request.method == "POST" and form.is_valid():
-        with refusals_shown_in(form):
-            outcome = transfers.transfer(
-                actor=acting.user,
-                organisation=organisation,
-                to_number=form.cleaned_data["to_number"],
-                asset=form.asset,
-                quantity=form.cleaned_data["quantity"],
-                key=form.cleaned_data["key"],
-                now=clock.now(),
-                note=form.cleaned_data["note"],
-            )
-            if outcome.approval is not None:
-                messages.info(
-                    request, "This is a large transfer: it waits for your second person, and its permits are held."
-                )
-                return redirect("approval", outcome.approval.pk)
-            messages.success(request, f"{form.cleaned_data['quantity']:,} permits were sent.")
-            return redirect(reverse("holdings"))
-    context = {"form": form, "may_transfer": acting.trades and acting.has("initiator", "approver")}
-    return render(request, "registry/transfer.html", context, status=422 if form.errors else 200)
 
 
 def _visible_balance(request: HttpRequest, number: str, asset_code: str) -> Balance:

@@ -56,6 +56,10 @@ READS: dict[str, tuple[set[str], int]] = {
     "serial-freeze-list": (PUBLIC, 0),
     "serial": (PUBLIC, 0),
     "transfer-list": (OWN, 404),
+    "transaction-list": (EVERYBODY_WITH_TOKEN, 401),
+    "transaction-detail": (OWN, 404),
+    "trusted-account-list": (EVERYBODY_WITH_TOKEN, 401),
+    "certificate-detail": (PUBLIC, 0),
     "statement": (OWN, 404),
     "approval-list": (EVERYBODY_WITH_TOKEN, 401),
     "approval-detail": (OWN, 404),
@@ -80,6 +84,7 @@ ACTS: dict[tuple[str, str], tuple[set[str], int, int]] = {
     ("order-batch", "post"): ({"acme trader", "borealis trader"}, 201, 403),
     ("order-detail", "delete"): ({"acme trader"}, 202, 403),
     ("transfer-list", "post"): (REPRESENTATIVES, 201, 403),
+    ("transaction-list", "post"): (REPRESENTATIVES, 201, 403),
     ("surrender-list", "post"): (REPRESENTATIVES | {"acme trader", "borealis trader"}, 201, 403),
     ("report-list", "post"): (REPRESENTATIVES, 201, 403),
     ("report-codecarbon", "post"): (set(), 0, 403),
@@ -92,6 +97,14 @@ NOT_AN_OPERATOR = {"verifier", "desk officer", "senior officer", "market monitor
 RULE = {"name": "sanction.rate_minor", "value": "12000", "valid_from": "2099-01-01", "source": "Order 7"}
 
 OVERSIGHT_ONLY = {"audit-event-list", "allocation-inputs"}
+
+ONCE = {
+    "transaction-cancellation": {"post"},
+    "transaction-confirmation": {"post"},
+    "trusted-account-list": {"post"},
+    "trusted-account-detail": {"delete"},
+}
+"""Acts that one thing lets happen once: in test_transactions.py every role tries them on a fresh one."""
 
 OWN_TOKENS = {"token-list": {"post"}, "token-detail": {"delete"}}
 """Making and revoking one's own tokens has its own tests and its own rules."""
@@ -115,12 +128,14 @@ def names() -> Iterator[str]:
 
 
 def test_every_address_has_its_line() -> None:
-    written = set(READS) | {name for name, _ in ACTS} | set(OWN_TOKENS)
+    written = set(READS) | {name for name, _ in ACTS} | set(OWN_TOKENS) | set(ONCE)
 
     assert set(names()) == written
 
 
 def address(world: World, name: str) -> str:
+    if name == "certificate-detail":
+        return reverse(name, args=[world.certificate.pk])
     url = reverse(name, kwargs=world.addresses().get(name))
     if name in {"transfer-list", "statement"}:
         url += "?" + urlencode({"account": world.acme.account.number, "asset": world.period.permit.code})
@@ -137,6 +152,12 @@ def body(world: World, name: str) -> Any:
         "order-list": terms | {"market": world.market.code},
         "order-batch": {"market": world.market.code, "orders": [terms]},
         "transfer-list": {"to": world.borealis.account.number, "asset": world.period.permit.code, "quantity": "1"},
+        "transaction-list": {
+            "kind": "transfer",
+            "to": world.borealis.account.number,
+            "asset": world.period.permit.code,
+            "quantity": "1",
+        },
         "surrender-list": {"period": world.period.code, "quantity": "1"},
         "report-list": {
             "period": world.period.code,
@@ -201,7 +222,7 @@ def test_methods_that_an_address_does_not_have(world: World) -> None:
     answers = {}
     for name in names():
         offered = {"get", "head"} if name in READS else set()
-        offered |= {method for act, method in ACTS if act == name} | OWN_TOKENS.get(name, set())
+        offered |= {method for act, method in ACTS if act == name} | OWN_TOKENS.get(name, set()) | ONCE.get(name, set())
         for who in ("acme trader", "desk officer"):  # with write tokens
             for method in set(METHODS) - offered:
                 answers[name, who, method] = ask(world.callers[who], method, address(world, name), {})

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
 from rest_framework.test import APIClient
 
 from accounts.models import Approval
+from accounts.services import approvals
 from exchange.models import Market, Order, Trade
 from exchange.services import matching, orders, settlement
-from registry.models import AllocationRun, ComplianceRecord, Period, Report, Sanction, Surrender
-from registry.services import reports, surrenders, transfers, verification
+from registry.models import AllocationRun, ComplianceRecord, Period, Report, Sanction, Surrender, Transaction
+from registry.services import reports, surrenders, transactions, transfers, verification
 from registry.services.reports import LineInput
 from tests.cast import LARGE_TRANSFER, OPENING, PERMIT_FLOP, REPORTING, Clock, Party, Regulator
 
@@ -55,7 +57,32 @@ class World:
             "market-book": {"code": self.market.code},
             "order-detail": {"public_id": self.order.public_id},
             "token-detail": {"token_key": "hr_000000000000"},
+            "transaction-detail": {"pk": self.transaction.pk},
+            "transaction-cancellation": {"pk": self.transaction.pk},
+            "transaction-confirmation": {"pk": self.transaction.pk},
+            "trusted-account-detail": {"pk": uuid4()},
         }
+
+    @cached_property
+    def transaction(self) -> Transaction:
+        """The large transfer that waits for Acme's second person."""
+        return Transaction.objects.get(approval=self.approval)
+
+    @cached_property
+    def certificate(self) -> Transaction:
+        """A cancellation that Acme made for somebody."""
+        row = transactions.propose(
+            actor=self.acme.initiator,
+            organisation=self.acme.organisation,
+            request=transactions.Request(
+                kind="cancel", sender=self.acme.account, asset=self.period.permit, quantity=3, beneficiary="Everybody"
+            ),
+            key=uuid4(),
+            now=OPENING,
+        )
+        assert row.approval is not None
+        approvals.approve(actor=self.acme.approver, approval_id=row.approval.pk, now=OPENING)
+        return row
 
 
 def place(party: Party, market: Market, side: str, quantity: int, at: int) -> Order:

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from registry.models import Transaction
 from tests.pages.world import World
 
 AsPerson = Callable[[str], Client]
@@ -41,6 +42,14 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
             {404: everybody - ACME - OVERSEERS},
         ),
         "transfer": (reverse("transfer"), {}),
+        "new cancellation": (reverse("cancellation-new"), {}),
+        "transactions": (reverse("transactions"), {}),
+        "transaction": (
+            reverse("transaction", args=[Transaction.objects.get(approval=world.approval).pk]),
+            {404: everybody - ACME - OVERSEERS},
+        ),
+        "trusted accounts": (reverse("trusted-accounts"), {}),
+        "no certificate": (reverse("certificate", args=[world.approval.pk]), {404: everybody}),
         "reports": (reverse("reports"), {}),
         "new report": (reverse("report-new"), {}),
         "report": (reverse("report", args=[world.verified.pk]), {404: {"borealis viewer"}}),
@@ -78,7 +87,7 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
 
 
 PUBLIC = {"transparency", "transparency of a period", "transparency of the pilot", "open file"}
-NOWHERE = {"transparency of a draft", "open file before its time"}
+NOWHERE = {"transparency of a draft", "open file before its time", "no certificate"}
 
 
 @pytest.mark.parametrize("person", EVERYBODY)
