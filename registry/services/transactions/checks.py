@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from common.errors import Refused, SeveralRefusals, Unknown
 from common.quantities import parse_whole
 from registry.engine import limits
+from registry.engine.policy import SanctionMode
 from registry.ledger.models.account import is_account_number
 from registry.services.estimates import blocked_by_missing_report
 from registry.services.transactions import holdings
@@ -219,11 +220,16 @@ def quantity_whole(facts: Facts) -> Refused | None:
 
 
 def vintage_usable(facts: Facts) -> Refused | None:
-    """Permits are surrendered for the period of their vintage or a later one of the same scheme."""
+    """Permits are surrendered for the period of their vintage or a later one of the same scheme.
+
+    Where a shortfall costs permits, what makes it good after the deadline may be of any vintage [CA-95856].
+    """
     permits, target = facts.period, facts.target
     if target is None:
         return Refused("vintage_not_usable", "Only permits can be surrendered. Choose permits of the scheme.")
-    if permits is not None and permits.scheme_id == target.scheme_id and permits.year <= target.year:
+    costs_permits = facts.policy is not None and facts.policy.sanction.mode is SanctionMode.PERMITS
+    is_late = costs_permits and facts.now >= target.surrender_due
+    if permits is not None and permits.scheme_id == target.scheme_id and (is_late or permits.year <= target.year):
         return None
     return Refused(
         "vintage_not_usable",
