@@ -10,6 +10,7 @@ from accounts.selectors import approvals_in_scope
 from accounts.views.approvals import waiting_for
 from common.charts import Chart, Series
 from exchange.selectors import MarketSummary, market_summaries, parked_commands
+from registry import calendars
 from registry.ledger import selectors as ledger
 from registry.models import Obligation, Operator, Period, Report
 from registry.selectors import (
@@ -19,6 +20,7 @@ from registry.selectors import (
     reporting_table,
     reports_to_verify,
 )
+from registry.services import due
 
 POINTS = 400
 """A chart of holdings shows at most so many of the latest changes."""
@@ -103,14 +105,9 @@ class Deadline:
 
 
 def _deadlines(periods: Iterable[Period], now: datetime) -> list[Deadline]:
-    """The next things that are due, the nearest first."""
-    coming = [
-        Deadline(what, period, at)
-        for period in periods
-        for what, at in (("Verified report", period.report_due), ("Permits", period.surrender_due))
-        if at > now
-    ]
-    return sorted(coming, key=lambda deadline: deadline.at)[:6]
+    """The next things that are due by the calendars of some periods, the nearest first."""
+    events = calendars.coming(periods, now)[:8]
+    return [Deadline(due.label(event.kind), event.period, event.due_at) for event in events if event.period]
 
 
 def _card(operator: Operator, period: Period, market: MarketSummary | None, now: datetime) -> SchemeCard:
@@ -136,9 +133,9 @@ def _position_chart(operator: Operator, period: Period, now: datetime) -> Chart:
     held_now: int | None = None
     owed_now: int | None = None
     rows: dict[datetime, list[int | None]] = {}
-    for at, held, due in sorted(moves, key=lambda move: move[0]):
+    for at, held, quantity in sorted(moves, key=lambda move: move[0]):
         held_now = held if held is not None else held_now
-        owed_now = due if due is not None else owed_now
+        owed_now = quantity if quantity is not None else owed_now
         rows[at] = [held_now, owed_now]
     if rows:
         rows[max(now, *rows)] = [held_now, owed_now]  # the line goes on until today

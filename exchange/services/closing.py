@@ -28,7 +28,7 @@ from exchange.models import STEPS, ClosingStep, Command, Market, Order, PeriodCl
 from exchange.permissions import may_close_periods
 from exchange.services import locks, markets, matching, settlement
 from registry.models import Period
-from registry.services import compliance, obligations, rules, schemes, surrenders, suspensions, year
+from registry.services import compliance, obligations, reminders, rules, schemes, surrenders, suspensions, year
 
 Result = Mapping[str, object]
 
@@ -57,6 +57,7 @@ def _start(period: Period, actor: User | None, now: datetime) -> PeriodClosing:
     )
     closing, is_new = PeriodClosing.objects.get_or_create(period=period, defaults={"started_at": now})
     if is_new:
+        reminders.withdraw(period.code, "closing", now)
         audit.record(actor, "exchange.closing.started", period, at=now)
     return closing
 

@@ -22,8 +22,10 @@ from common.errors import Unknown
 from common.quantities import format_money
 from exchange import selectors
 from exchange.models import Market
+from registry import calendars
 from registry import selectors as registry
 from registry.models import AllocationRun, LetterRemoval, Period, Report
+from registry.services import due
 
 TRADES_IN_FILE = 100_000
 
@@ -60,6 +62,11 @@ def period(request: HttpRequest, code: str) -> HttpResponse:
         "charts": _charts(market) if market else [],
         "compliance": _named(found, hidden) if is_named else [],
         "uses": _verified(found, hidden) if is_named else [],
+        "year": [
+            (event, due.label(event.kind), due.PUBLIC[event.status]) for event in calendars.public_events_of(found)
+        ],
+        "suspensions": calendars.suspensions_of(found.scheme),
+        "extensions": calendars.extensions_of([found]),
     }
     return render(request, "exchange/transparency_period.html", context)
 
@@ -153,6 +160,16 @@ def _compliance_table(found: Period) -> OpenTable:
     )
 
 
+def _calendar_table(found: Period) -> OpenTable:
+    return OpenTable(
+        ("due_at", "event", "what", "state"),
+        [
+            (event.due_at, event.kind, due.label(event.kind), due.PUBLIC[event.status])
+            for event in calendars.public_events_of(found)
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[Period], OpenTable]] = {
     "permits": _permits_table,
     "allocation": _allocation_table,
@@ -160,6 +177,7 @@ TABLES: dict[str, Callable[[Period], OpenTable]] = {
     "trades": _trades_table,
     "use": _use_table,
     "compliance": _compliance_table,
+    "calendar": _calendar_table,
 }
 """Every open table: its name in addresses, and how it is made."""
 

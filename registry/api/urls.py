@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from registry.api import (
     accounts,
     allocations,
+    calendar,
     cases,
     compliance,
     holdings,
@@ -79,6 +80,11 @@ urlpatterns = [
     ),
     path("reports/<uuid:pk>/evidence/", reports.ReportEvidence.as_view({"get": "read"}), name="report-evidence"),
     path("reports/<uuid:pk>/lines/", reports.ReportLines.as_view({"get": "list"}), name="report-lines"),
+    path(
+        "schemes/<slug:code>/calendar/",
+        calendar.SchemeCalendar.as_view({"get": "list"}),
+        name="calendar-event-list",
+    ),
     path("schemes/<slug:code>/rules/", rules.Rules.as_view({"get": "read"}), name="scheme-rules"),
     path("schemes/<slug:code>/rules/document/", rules.Rules.as_view({"get": "document"}), name="scheme-rules-document"),
     path("schemes/<slug:code>/rules/schema/", rules.Rules.as_view({"get": "describe"}), name="scheme-rules-schema"),

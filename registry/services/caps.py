@@ -12,7 +12,7 @@ from common.quantities import parse_whole
 from registry.ledger import services as ledger
 from registry.models import PERIOD, Cap, Period
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
-from registry.services import central, transactions
+from registry.services import central, reminders, transactions
 
 PUBLISH_CAP = "registry.publish_cap"
 
@@ -58,6 +58,7 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
     )
     PERIOD.require(period.status, "open")
     Period.objects.filter(pk=period.pk).update(status="open")
+    reminders.withdraw(period.code, "issue", now)
     audit.record(
         approval.decided_by,
         "registry.cap.published",

@@ -56,6 +56,7 @@ from registry.services import (
     compliance,
     debts,
     enforcement,
+    obligations,
     operators,
     receipts,
     reports,
@@ -253,6 +254,7 @@ def withdraw(*, actor: User, case: Case, now: datetime) -> Case:
     _end(case, "withdrawn", "Withdrawn.", now)
     _without_effect(case, now)
     audit.record(actor, "registry.case.withdrawn", case, at=now, organisation=case.operator.organisation)
+    obligations.follow_onwards(case.operator, case.period, now, "A case was withdrawn.")
     return case
 
 
@@ -387,6 +389,7 @@ def _decide(approval: Approval, now: datetime) -> Mapping[str, Any]:
         about=case.subject,
         result=result,
     )
+    obligations.follow_onwards(case.operator, case.period, now, f"A case was {asked['outcome']}.")
     return {"case": str(case.pk), **result}
 
 
@@ -576,6 +579,7 @@ def _open(
         about=subject,
         period=period.code,
     )
+    obligations.follow_onwards(operator, period, now, f"A case was opened: {case.get_kind_display().lower()}.")
     return case
 
 

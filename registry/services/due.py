@@ -6,7 +6,7 @@ changes nothing. Work that fails is kept with its reason and tried again later, 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,6 +47,10 @@ class Handler:
 
 HANDLERS: dict[str, Handler] = {}
 """Every kind of work that can be planned. Each app adds its own when Django starts."""
+
+
+PUBLIC = {"planned": "planned", "failed": "late", "paused": "stopped", "done": "done"}
+"""What the public reads for each status of an event."""
 
 
 def register(kind: str, handler: Handler) -> None:
@@ -191,7 +195,7 @@ def _locked(work_id: int) -> DueWork:
     return work
 
 
-def labels() -> Iterator[tuple[str, str]]:
-    """Return every kind of work with what it is called."""
-    for kind, handler in HANDLERS.items():
-        yield kind, handler.label
+def label(kind: str) -> str:
+    """Return what a kind of work is called; one that nobody knows is called by its code."""
+    handler = HANDLERS.get(kind)
+    return handler.label if handler else kind.replace("_", " ")

@@ -100,27 +100,25 @@ def facts_of(
     statuses = _report_statuses(period, operator)
     taken = _taken(period, operator)
     appeals = _open_appeals(period, operator)
-    in_time = (
-        {standing.operator.pk: standing for standing in records(period, before=period.surrender_due, operator=operator)}
-        if has_letters
-        else {}
-    )
+    by_deadline = records(period, before=period.surrender_due, operator=operator)
+    in_time = {standing.operator.pk: standing for standing in by_deadline}
     facts = {}
     for standing in records(period, operator=operator):
         owner = standing.operator
         if not _is_liable(owner, period):
             continue
-        covered = standing.owed_for_the_year - standing.shortfall_of_the_year
+        at_deadline = in_time[owner.pk]
+        # until the letters are out, what came after the deadline does not count: it will have made good, not met
+        covered = _covered(standing) if has_letters else _covered_by(standing, at_deadline.surrendered)
         set_off = min(covered, taken[owner.pk].get(Surrender.Kind.SET_OFF, 0))
         deducted = min(covered - set_off, taken[owner.pk].get(Surrender.Kind.AUTO_DEDUCTED, 0))
-        at_deadline = in_time.get(owner.pk)
         facts[owner.pk] = ObligationFacts(
             is_reported="submitted" in statuses[owner.pk],
             is_verified=bool(statuses[owner.pk] & {"verified", "determined"}),
             is_open=is_open,
             is_past_deadline=has_letters,
             owed=standing.owed_for_the_year,
-            owed_at_deadline=at_deadline.owed_for_the_year if at_deadline else 0,
+            owed_at_deadline=at_deadline.owed_for_the_year,
             surrendered=covered - set_off - deducted,
             in_time=_covered(at_deadline),
             deducted=deducted,
@@ -150,8 +148,15 @@ def steps_between(was: str, state: str) -> list[str]:
     return path
 
 
-def _covered(standing: Standing | None) -> int:
-    return 0 if standing is None else standing.owed_for_the_year - standing.shortfall_of_the_year
+def _covered(standing: Standing) -> int:
+    """Return how much of the year's obligation is covered: earlier years come first."""
+    return standing.owed_for_the_year - standing.shortfall_of_the_year
+
+
+def _covered_by(standing: Standing, surrendered: int) -> int:
+    """Return how much of the year's obligation so many permits cover, after the earlier years."""
+    for_the_year = surrendered - (standing.owed - standing.owed_for_the_year)
+    return min(max(0, for_the_year), standing.owed_for_the_year)
 
 
 def _is_liable(operator: Operator, period: Period) -> bool:

@@ -27,7 +27,7 @@ def remind_regulator(
         return False
     tasks.open_task(
         key=key_of(period_code, what),
-        kind=f"year_{what}",
+        kind=_kind(what),
         organisation=office,
         title=title,
         link=link,
@@ -51,7 +51,7 @@ def remind_all(
     opened = [
         Task(
             key=key_of(period_code, what, organisation),
-            kind=f"year_{what}"[:40],
+            kind=_kind(what),
             organisation=organisation,
             title=title[:300],
             link=link,
@@ -62,6 +62,11 @@ def remind_all(
     ]
     Task.objects.bulk_create(opened, ignore_conflicts=True, batch_size=1000)
     return len(opened)
+
+
+def _kind(what: str) -> str:
+    """Return the kind of a reminder: what it is about, without what tells several apart."""
+    return f"year_{what.partition(':')[0]}"
 
 
 def withdraw(period_code: str, what: str, now: datetime, organisation: Organisation | None = None) -> None:

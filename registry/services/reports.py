@@ -24,7 +24,7 @@ from registry.importers import codecarbon, epoch
 from registry.importers.table import BadFile, RowError, sha256_hex
 from registry.models import REPORT, Case, EvidenceFile, Operator, Period, Report, ReportLine, Scheme
 from registry.permissions import may_report, regulator_of, verifier_for
-from registry.services import obligations, operators, receipts
+from registry.services import obligations, operators, receipts, reminders
 
 CODECARBON, EPOCH, DECLARED = "codecarbon", "epoch", "declared"
 """How the figures of a line were obtained."""
@@ -269,6 +269,7 @@ def _file(
     for line in lines:
         line.report = report
     ReportLine.objects.bulk_create(lines, batch_size=1000)
+    reminders.withdraw(period.code, "report", now, operator.organisation)
     obligations.follow(period, now, f"Version {report.version} of the report was submitted.", operator=operator)
     audit.record(
         actor,

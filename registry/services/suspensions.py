@@ -86,15 +86,15 @@ def resume_clocks(*, actor: User, scheme: Scheme, reason: str, now: datetime) ->
     suspension.save(update_fields=["resumed_at", "resumed_by", "resumed_because"])
     stood = math.ceil((now - suspension.stopped_at).total_seconds())
     standing = list(DueWork.objects.select_for_update().filter(scheme=scheme, status="paused"))
-    remaining = {(work.period_id, work.kind): work.remaining_s or 0 for work in standing}
+    with_clocks = {work.period_id for work in standing}
     for work in standing:
         work.result = {year.STOOD: work.result.get(year.STOOD, 0) + stood}
         work.status, work.retry_at, work.remaining_s = "planned", None, None
         work.due_at += timedelta(seconds=stood)
     DueWork.objects.bulk_update(standing, ["status", "retry_at", "remaining_s", "due_at", "result"])
     for period in periods:
-        _move_deadlines(period, remaining, suspension, now)
-        if any(period_id == period.pk for period_id, _ in remaining):
+        if period.pk in with_clocks:
+            _move_deadlines(period, suspension, now)
             year.plan_year(period, now)
     audit.record(
         actor, "registry.scheme.resumed", suspension, at=now, scheme=scheme.code, stood_s=stood, clocks=len(standing)
@@ -102,19 +102,17 @@ def resume_clocks(*, actor: User, scheme: Scheme, reason: str, now: datetime) ->
     return suspension
 
 
-def _move_deadlines(
-    period: Period, remaining: dict[tuple[uuid.UUID | None, str], int], suspension: Suspension, now: datetime
-) -> None:
+def _move_deadlines(period: Period, suspension: Suspension, now: datetime) -> None:
     """Give each deadline that had not passed the time that was left, to the end of a working day."""
     rule = rules.policy_at(period.scheme, now.astimezone(period.scheme.tz).date()).compliance
-    for deadline, kind in (("surrender_due", "surrender"), ("report_due", "verified_report")):
-        left = remaining.get((period.pk, kind))
+    for deadline in ("surrender_due", "report_due"):  # permits first: reports stay due before them
         was: datetime = getattr(period, deadline)
-        if not left or was <= suspension.stopped_at:
+        continued = deadlines.continued(was, suspension.stopped_at, now)
+        if continued == was:
             continue
-        earliest = (now + timedelta(seconds=left) - timedelta(microseconds=1)).astimezone(period.scheme.tz).date()
-        day = deadlines.next_working_day(earliest, rule.holidays) if rule.holiday_moves else earliest
-        becomes = max(deadlines.end_of_day(day, period.scheme.tz), was)
+        day = (continued - timedelta(microseconds=1)).astimezone(period.scheme.tz).date()
+        day = deadlines.next_working_day(day, rule.holidays) if rule.holiday_moves else day
+        becomes = deadlines.end_of_day(day, period.scheme.tz)
         reason = f"The scheme stood from {suspension.stopped_at:%Y-%m-%d %H:%M} UTC: {suspension.reason}"
         outages.extend(period, deadline, becomes, reason=reason, now=now)
 

@@ -174,7 +174,7 @@ def events(period: Period, policy: Policy, stood: timedelta = timedelta(0)) -> I
     if policy.supply.ceiling is not None or policy.supply.ccr:
         yield Event("reserve_sale", min(after["reserve_sale"], period.surrender_due))
     for days in SURRENDER_NOTICE_DAYS:
-        yield Event("surrender_notice", period.surrender_due - timedelta(days=days), str(days))
+        yield Event("surrender_notice", deadlines.end_of_day(surrender_day - timedelta(days=days), zone), str(days))
     yield Event("close_market", _market_closes(period, surrender_day, rule.holidays))
     yield Event("surrender", period.surrender_due)
     for step in ladder_dates(
@@ -188,7 +188,15 @@ def events(period: Period, policy: Policy, stood: timedelta = timedelta(0)) -> I
         yield Event(ladder_kind(step.action), max(step.at, period.surrender_due))
     published_at = max(after["publication"], period.surrender_due)
     yield Event("publication", published_at)
-    yield Event("end_of_appeals", published_at + timedelta(days=rule.appeal_days))
+    yield Event(
+        "end_of_appeals",
+        max(
+            published_at,
+            deadlines.due_after(
+                surrender_day, zone, days=rule.appeal_days, holidays=rule.holidays, moves=rule.holiday_moves
+            ),
+        ),
+    )
     yield from _expiry(period, policy)
 
 

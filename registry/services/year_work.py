@@ -18,7 +18,7 @@ from registry.engine.sanctions import ACTIONS
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance
 from registry.models import AllocationRun, Case, DueWork, Operator, Period, Report
-from registry.services import central, due, enforcement, obligations, regimes, reminders, rules, year
+from registry.services import central, due, enforcement, estimates, obligations, regimes, reminders, rules, year
 from registry.services.due import Handler, Result
 from registry.standing import records
 
@@ -91,17 +91,7 @@ def _verified_report(work: DueWork, now: datetime) -> Result:
     """Reports were due: put the obligations to their operators, and name to the desk whose report is missing."""
     period = _period(work)
     moves = obligations.follow(period, now, "Verified reports were due.", is_open=True)
-    overdue = overdue_operators(period)
-    for operator in overdue:
-        reminders.remind_regulator(
-            period.code,
-            f"estimate:{operator.pk}",
-            title=f"{operator.organisation} has no verified report for {period.year}: estimate what it owes",
-            link=f"/desk/periods/{period.code}/estimates/{operator.pk}/",
-            now=now,
-            due_at=period.surrender_due,
-        )
-    return {"overdue": len(overdue), "moves": moves, "regimes": regimes.run_year(period, now)}
+    return {"overdue": estimates.remind_desk(period, now), "moves": moves, "regimes": regimes.run_year(period, now)}
 
 
 def _reminder(what: str, title: str) -> Handler:
@@ -202,18 +192,13 @@ def _expiry(work: DueWork, now: datetime) -> Result:
 
 
 def _ladder(action: str) -> Handler:
-    """Return the handler of one step of the ladder, which `registry.services.enforcement` takes for every operator."""
-    label = action.replace("_", " ").capitalize()
+    """Return the handler of one step of the ladder, which enforcement takes against every operator that is short."""
 
     def work(work: DueWork, now: datetime) -> Result:
-        period = _period(work)
-        short = [standing for standing in records(period) if standing.shortfall_of_the_year > 0]
-        if short:
-            names = ", ".join(str(standing.operator.organisation) for standing in short)
-            _remind_desk(period, f"ladder:{action}", f"{label}: {names} did not make good for {period.year}", now)
-        return {"operators_short": len(short), "steps": enforcement.take_steps(period, now)}
+        taken: dict[str, object] = dict(enforcement.take_steps(_period(work), now))
+        return taken or {"steps": 0}
 
-    return Handler(f"Enforcement: {label.lower()}", work)
+    return Handler(f"Enforcement: {action.replace('_', ' ').lower()}", work)
 
 
 def overdue_operators(period: Period) -> list[Operator]:

@@ -35,6 +35,7 @@ READS: dict[str, tuple[set[str], int]] = {
     "token-list": (EVERYBODY_WITH_TOKEN, 401),
     "scheme-list": (PUBLIC, 0),
     "scheme-detail": (PUBLIC, 0),
+    "calendar-event-list": (PUBLIC, 0),
     "scheme-rules": (PUBLIC, 0),
     "scheme-rules-document": (PUBLIC, 0),
     "scheme-rules-schema": (PUBLIC, 0),

@@ -94,6 +94,7 @@ def test_public_operations_need_no_token(document: dict[str, Any]) -> None:
         for path in (
             "schemes",
             "schemes/{code}",
+            "schemes/{code}/calendar",
             "schemes/{code}/rules",
             "schemes/{code}/rules/changes",
             "schemes/{code}/rules/document",

@@ -40,6 +40,7 @@ class World:
         """Return what fills the places in the addresses of single things: each of them Acme's, or public."""
         return {
             "scheme-detail": {"code": self.period.scheme.code},
+            "calendar-event-list": {"code": self.period.scheme.code},
             "scheme-rules": {"code": self.period.scheme.code},
             "scheme-rules-document": {"code": self.period.scheme.code},
             "scheme-rules-schema": {"code": self.period.scheme.code},

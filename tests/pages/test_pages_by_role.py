@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from registry.models import Transaction
+from registry.models import DueWork, Transaction
 from tests.pages.world import World
 
 AsPerson = Callable[[str], Client]
@@ -77,6 +77,16 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         ),
         "desk market": (reverse("desk-market", args=[world.market.code]), {403: everybody - OVERSEERS}),
         "closing": (reverse("closing", args=[code]), {403: everybody - OVERSEERS}),
+        "calendar": (reverse("calendar"), {403: everybody - OVERSEERS}),
+        "calendar of a scheme": (
+            reverse("scheme-calendar", args=[world.period.scheme.code]),
+            {403: everybody - OVERSEERS},
+        ),
+        "striking out": (
+            reverse("work-cancel", args=[DueWork.objects.get(period=world.period, kind="surrender").pk]),
+            {403: everybody - OVERSEERS},
+        ),
+        "new period": (reverse("period-new", args=[world.period.scheme.code]), {403: everybody - OVERSEERS}),
         "transparency": (reverse("transparency"), {}),
         "transparency of a period": (reverse("transparency-period", args=[code]), {}),
         "transparency of the pilot": (reverse("transparency-period", args=[pilot]), {}),
@@ -132,6 +142,7 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
             "/public/nowhere/", "/public/nowhere/permits.csv",
             f"/public/{world.period.code}/nothing.csv", f"/public/{world.period.code}/nothing.json",
             f"/desk/periods/{world.period.code}/estimates/{nobody}/",
+            "/desk/calendar/nowhere/", "/desk/calendar/nowhere/period/", "/desk/calendar/work/999999999/cancel/",
         )
     }  # fmt: skip
 
