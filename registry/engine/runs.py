@@ -146,7 +146,8 @@ def _sale(document: Figures) -> Document:
     """A uniform-price sale: containment tiers above their triggers, withholding below its own, else the plain price.
 
     Awards go to the highest bids; equal prices share what is left in the order of their bids' names, so that anybody
-    who has the bids gets the same awards.
+    who has the bids gets the same awards. `stock` is what each tier has left after earlier sales of the year, and
+    `withheld_before` what they withheld; without them the tiers are full and nothing was withheld.
     """
     inputs, supply = document["inputs"], _policy(document).supply
     year, cap, offered = document["year"], int(inputs["cap"]), int(inputs["offered"])
@@ -157,7 +158,10 @@ def _sale(document: Figures) -> Document:
         return _refused(floor)
     without = reserve.clear(bids, offered, floor)
     released, withheld, final, tiers = 0, 0, without, []
-    contained = reserve.containment(supply.ccr, year=year, cap=cap, offered=offered, bids=bids, floor=floor)
+    stock = [int(left) for left in inputs["stock"]] if "stock" in inputs else None
+    contained = reserve.containment(
+        supply.ccr, year=year, cap=cap, offered=offered, bids=bids, floor=floor, available=stock
+    )
     if isinstance(contained, tuple):
         return _refused(*contained)
     released, final = contained.released, contained.final
@@ -166,7 +170,15 @@ def _sale(document: Figures) -> Document:
         for tier in contained.tiers
     ]
     if supply.ecr is not None and not released:
-        kept = reserve.withholding(supply.ecr, year=year, cap=cap, offered=offered, bids=bids, floor=floor)
+        kept = reserve.withholding(
+            supply.ecr,
+            year=year,
+            cap=cap,
+            offered=offered,
+            bids=bids,
+            floor=floor,
+            withheld_before=int(inputs.get("withheld_before", "0")),
+        )
         if isinstance(kept, tuple):
             return _refused(*kept)
         withheld, final = kept.withheld, kept.final

@@ -158,6 +158,19 @@ def totals_by_kind(asset_ids: Iterable[int] | None = None) -> list[KindTotal]:
     ]
 
 
+def totals_before(asset_ids: Iterable[int], kinds: Iterable[str], instant: datetime) -> dict[str, int]:
+    """Return how much of some assets lay in the accounts of each kind before an instant. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.kind, sum(ledger_balance_after(b.id, ledger_entries_by(b.id, %s, false)))"
+            " FROM ledger_balance b JOIN ledger_account a ON a.id = b.account_id"
+            " WHERE b.asset_id = ANY(%s::bigint[]) AND a.kind = ANY(%s::text[]) GROUP BY a.kind",
+            [instant, list(asset_ids), list(kinds)],
+        )
+        found = dict(cursor.fetchall())
+    return {kind: int(found.get(kind) or 0) for kind in kinds}
+
+
 def central_account(reference: str) -> LedgerAccount:
     """Return the central account with this business name, such as issuance:ai-2030."""
     return LedgerAccount.objects.get(reference=reference)

@@ -4,6 +4,7 @@ from accounts.services import approvals
 from registry.services import (
     accounts,
     allocation,
+    bulk,
     caps,
     cases,
     cash,
@@ -14,7 +15,9 @@ from registry.services import (
     holders,
     outages,
     publication,
+    reserves,
     rules,
+    sales,
     sanctions,
     surrenders,
     transactions,
@@ -29,6 +32,7 @@ def register_all() -> None:
         *allocation.ACTS,
         *cash.ACTS,
         *transactions.ACTS,
+        *bulk.ACTS,
         *outages.ACTS,
         *rules.ACTS,
         *founding.ACTS,
@@ -40,6 +44,8 @@ def register_all() -> None:
         *estimates.ACTS,
         *cases.ACTS,
         *publication.ACTS,
+        *reserves.ACTS,
+        *sales.ACTS,
     ):
         approvals.register(act)
     for kind, effect in (*transactions.EFFECTS.items(), *transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):

@@ -91,6 +91,11 @@ def sanctions(currency: Asset, now: datetime) -> LedgerAccount:
     return _opened(f"sanctions:{currency.code}", kind="fees", label=f"Sanctions, {currency.code}", now=now)
 
 
+def proceeds(currency: Asset, now: datetime) -> LedgerAccount:
+    """Return the account in which the money of sales lies, opened when it is first used."""
+    return _opened(f"proceeds:{currency.code}", kind="fees", label=f"Proceeds of sales, {currency.code}", now=now)
+
+
 def _opened(reference: str, *, kind: str, label: str, now: datetime) -> LedgerAccount:
     found = LedgerAccount.objects.filter(reference=reference).first()
     return found or ledger.open_account(kind=kind, reference=reference, label=label, now=now)
