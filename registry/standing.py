@@ -25,6 +25,8 @@ class Standing:
     surrendered: int
     shortfall: int
     shortfall_of_earlier_years: int
+    record: engine.ComplianceRecord
+    """The facts that the letter follows from."""
 
     @property
     def shortfall_of_the_year(self) -> int:
@@ -69,6 +71,7 @@ def _standing(operator: Operator, period: Period, owed: Mapping[int, tuple[int, 
         surrendered=surrendered,
         shortfall=decided.shortfall,
         shortfall_of_earlier_years=max(0, for_earlier_years - surrendered),
+        record=record,
     )
 
 

@@ -1,4 +1,7 @@
-"""Publishing a cap: the act that mints a period's permits, once, and opens the period."""
+"""Publishing a cap: the act that mints a period's permits, once, and opens the period.
+
+Where the rules at the period's start give its year a cap, that is the cap: no other quantity is taken.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,15 +9,43 @@ from typing import Any
 
 from accounts.models import Approval, User
 from accounts.services import approvals, audit
-from common.errors import require
+from common.errors import Refused, refuse, require, require_none
 from common.idempotency import derive_key
 from common.quantities import parse_whole
+from registry import rulebook
+from registry.engine import cap as engine
+from registry.engine.cap import CapYear
 from registry.ledger import services as ledger
 from registry.models import PERIOD, Cap, Period
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.services import central, reminders, transactions
 
 PUBLISH_CAP = "registry.publish_cap"
+
+
+def cap_by_rules(period: Period) -> CapYear | None:
+    """Return the cap that the rules at the period's start give its year, with its steps; nothing where they give none.
+
+    An intensity scheme gives none: its total follows from what is allocated.
+    """
+    rule = rulebook.policy_at(period.scheme, period.starts_on).cap
+    path = engine.cap_path(rule, period.year, period.year)
+    if engine.is_refused(path):
+        wrong = [each for each in path if each.code not in {"year_without_cap", "cap_follows_from_allocations"}]
+        require_none([Refused(each.code, each.sentence) for each in wrong])
+        return None
+    (found,) = path
+    assert isinstance(found, CapYear)
+    return found
+
+
+def propose_cap_by_rules(*, actor: User, period: Period, now: datetime) -> Approval:
+    """Propose the cap that the rules give the period's year; another officer approves it."""
+    regulator_of(actor)
+    found = cap_by_rules(period)
+    if found is None:
+        refuse("no_cap_by_rules", f"The rules give {period.year} no cap. Enter it, or add it to the rules.")
+    return propose_cap(actor=actor, period=period, quantity=found.permits, now=now)
 
 
 def propose_cap(*, actor: User, period: Period, quantity: int, now: datetime) -> Approval:
@@ -31,9 +62,15 @@ def propose_cap(*, actor: User, period: Period, quantity: int, now: datetime) ->
 
 
 def _check(parameters: Mapping[str, Any]) -> None:
-    period = Period.objects.get(pk=parameters["period"])
-    parse_whole(parameters["quantity"])
+    period = Period.objects.select_related("scheme__currency").get(pk=parameters["period"])
+    quantity = parse_whole(parameters["quantity"])
     require(period.status == "draft", "cap_published_already", f"{period} is open: its cap was published already.")
+    found = cap_by_rules(period)
+    require(
+        found is None or found.permits == quantity,
+        "cap_differs_from_rules",
+        f"The rules give {period.year} {found.permits if found else 0:,} permits. Change the rules, not the cap.",
+    )
 
 
 def _execute(approval: Approval, now: datetime) -> dict[str, object]:

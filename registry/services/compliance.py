@@ -15,7 +15,7 @@ from common.database import assert_in_transaction
 from common.errors import require
 from registry.ledger.models import Balance
 from registry.models import PERIOD, ComplianceRecord, Operator, Period, Sanction
-from registry.services import banking, enforcement, obligations, publication, receipts, sanctions
+from registry.services import banking, enforcement, obligations, publication, receipts, runs, sanctions
 from registry.standing import Standing, records
 
 
@@ -43,17 +43,41 @@ def record_deadline_status(period: Period, now: datetime) -> dict[str, int]:
     recorded = set(
         ComplianceRecord.objects.filter(period=period, occasion="deadline").values_list("operator_id", flat=True)
     )
+    standings = records(period, before=period.surrender_due)
     fresh = [
         _record(standing, period, ComplianceRecord.Occasion.DEADLINE, now)
-        for standing in records(period, before=period.surrender_due)
+        for standing in standings
         if standing.operator.pk not in recorded
     ]
     ComplianceRecord.objects.bulk_create(fresh)
     if fresh:
         audit.record(None, "registry.compliance.decided", period, at=now, operators=len(fresh))
+        _publish_run(period, standings, now)
         _record_changes([(period, standing) for standing in records(period)], now)  # what came late counts since then
     obligations.follow(period, now, "Permits were due.")
     return _counts(period)
+
+
+def _publish_run(period: Period, standings: Sequence[Standing], now: datetime) -> None:
+    """Keep the letters with the facts they follow from, as one document that anybody can work out again."""
+    on = period.surrender_due.astimezone(period.scheme.tz).date()
+    facts = [(standing.operator.account.number, standing.record) for standing in standings]
+    inputs = {
+        "operators": [
+            {
+                "operator": number,
+                "year": record.year,
+                "first_year": record.first_year,
+                "last_year": record.last_year,
+                "verified": {str(year): str(permits) for year, permits in sorted(record.verified.items())},
+                "estimated": {str(year): str(permits) for year, permits in sorted(record.estimated.items())},
+                "surrendered": str(record.surrendered),
+                "excluded": sorted(record.excluded),
+            }
+            for number, record in sorted(facts, key=lambda fact: fact[0])
+        ]
+    }
+    runs.publish(runs.work_out("status", period, on, inputs), period, actor=None, now=now)
 
 
 def record_later_status(
