@@ -76,15 +76,18 @@ def fields_for(
         case Record(_, parts):
             given = value if isinstance(value, Mapping) else {}
             for part, inner in parts.items():
-                yield from fields_for(inner, f"{name}-{part}", f"{label}, {part.replace('_', ' ')}", given.get(part))
+                yield from fields_for(inner, f"{name}-{part}", _named(label, part), given.get(part))
         case Span():
             days = value if isinstance(value, Mapping) else {}
             for part in ("first", "last"):
-                yield f"{name}-{part}", DayField(label=f"{label}, {part} day", required=False, initial=days.get(part))
+                yield (
+                    f"{name}-{part}",
+                    DayField(label=_named(label, f"{part}_day"), required=False, initial=days.get(part)),
+                )
         case ListOf(Record() | Span() as item):
             rows = list(value or [])
             for place, row in enumerate([*rows, *[None] * EMPTY_ROWS]):
-                yield from fields_for(item, f"{name}-{place}", f"Entry {place + 1}", row)
+                yield from fields_for(item, f"{name}-{place}", "", row)
         case ListOf(item):
             offered = f" Choose from {', '.join(item.options)}." if isinstance(item, Choice) else ""
             lines = "\n".join(str(each) for each in value or [])
@@ -128,6 +131,12 @@ def typed(kind: Kind, name: str, given: Mapping[str, Any]) -> Json:
             return _typed_pairs(item, _lines_of(given.get(name)))
         case _:
             return _said(given.get(name)) or None
+
+
+def _named(label: str, part: str) -> str:
+    """Name a part of an entry: Trigger, start year."""
+    words = part.replace("_", " ")
+    return f"{label}, {words}" if label else words[0].upper() + words[1:]
 
 
 def _said(value: object) -> str:
@@ -215,13 +224,32 @@ class RuleForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
+    use_required_attribute = False  # who takes a rule back types no value
+
     def __init__(self, parameter: Parameter, value: Json, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.parameter = parameter
-        self.fields = dict(fields_for(parameter.kind, "value", "Value", value, top=True)) | self.fields
-        for name, field in self.fields.items():
-            if name.startswith("value"):
-                field.required = False  # whether there is one is for the catalogue to say, unless it is taken back
+        values = dict(fields_for(parameter.kind, "value", "Value", value, top=True))
+        self.value_names = tuple(values)
+        self.fields = values | self.fields
+        if self.data.get("take_back"):
+            for name in values:
+                self.fields[name].required = False
+
+    @property
+    def value_groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """The fields of the value, those of one entry of a list together under its legend."""
+        groups: dict[str, list[forms.BoundField]] = {}
+        for name in self.value_names:
+            place = name.removeprefix("value-").partition("-")[0]
+            legend = f"Entry {int(place) + 1}" if place.isdigit() else ""
+            groups.setdefault(legend, []).append(self[name])
+        return list(groups.items())
+
+    @property
+    def other_fields(self) -> list[forms.BoundField]:
+        """Every field that is not part of the value."""
+        return [field for field in self.visible_fields() if field.name not in self.value_names]
 
     def entry(self) -> dict[str, Json]:
         """Return the rule as a document carries it."""

@@ -217,10 +217,12 @@ def shown(parameter: Parameter, value: Json) -> Shown:
         return Shown(
             text="" if value else "none",
             columns=tuple(column.replace("_", " ") for column in used),
-            rows=tuple(tuple(_text(row.get(column)) for column in used) for row in value),
+            rows=tuple(tuple(_part(kind.item, column, row.get(column)) for column in used) for row in value),
         )
     if isinstance(value, Mapping):
-        return Shown(text="" if value else "none", rows=tuple((str(key), _text(each)) for key, each in value.items()))
+        return Shown(
+            text="" if value else "none", rows=tuple((key, _text(each)) for key, each in sorted(value.items()))
+        )
     if isinstance(kind, Whole | Amount) and value is not None:
         return Shown(_grouped(value))
     return Shown(_text(value))
@@ -231,6 +233,14 @@ def default_of(parameter: Parameter) -> Shown:
     if parameter.default is None:
         return Shown("does not apply")
     return shown(parameter, parameter.kind.text(parameter.default))
+
+
+def _part(kind: Record | Span, name: str, value: Json) -> str:
+    """Write one part of an entry on one line; the parts of an entry within it keep the order of the catalogue."""
+    inner = kind.parts.get(name) if isinstance(kind, Record) else None
+    if isinstance(inner, Record) and isinstance(value, Mapping):
+        return _text({part: value.get(part) for part in inner.parts})
+    return "" if value is None else _text(value)
 
 
 def _or_default(parameter: Parameter, value: Json) -> Shown:
