@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from common import clock
-from registry.services import cases, due, enforcement, transactions, year
+from registry.services import cases, due, enforcement, identity, transactions, year
 from registry.services.transactions import trust
 
 
@@ -27,3 +27,10 @@ def carry_out_transactions() -> None:
     """Carry out the transactions whose time has come, and mark the trusted accounts whose days have passed."""
     trust.activate_due(now=clock.now())
     transactions.execute_due(now=clock.now())
+
+
+@shared_task(name="registry.keep_identity", acks_late=True, ignore_result=True)
+def keep_identity() -> None:
+    """Let identity documents expire on their day, and remind their holders before it."""
+    identity.expire_documents(now=clock.now())
+    identity.remind_of_expiry(now=clock.now())

@@ -19,8 +19,8 @@ DASH = "\N{EN DASH}"
 # The tone of status words, of orders, reports, approvals, accounts, markets and compliance alike.
 # What has simply ended (canceled, expired, closed, superseded ...) stays neutral.
 TONES = {
-    "positive": "active open continuous executed approved verified filled captured paid completed met positive accepted "
-    "cured a",
+    "positive": "active open continuous executed approved verified filled captured paid completed met positive "
+    "accepted cured a",
     "caution": "proposed waiting submitted partially_filled pending_new halted suspended closing determined due "
     "pending overdue late positive_with_comments restricted receive_only transfer_pending closure_pending requested "
     "received delayed awaiting_receiver c",

@@ -187,6 +187,24 @@ INVARIANTS: list[Invariant] = [
         present_only=True,
     ),
     sql_invariant(
+        "Each permit with a stopped number is held where it lies",
+        counted="SELECT count(*) FROM ledger_serial_stop WHERE until IS NULL",
+        breaches="""
+            SELECT s.reference, x.account_id, s.asset_id, s.numbers, coalesce(h.quantity, 0) AS held
+              FROM (SELECT t.reference, t.asset_id, b.balance_id,
+                           sum(least(b.last, t.last) - greatest(b.first, t.first) + 1) AS numbers
+                      FROM ledger_serial_stop t
+                      JOIN ledger_serial_block b ON b.asset_id = t.asset_id AND b.until IS NULL
+                       AND b.first <= t.last AND b.last >= t.first
+                     WHERE t.until IS NULL GROUP BY t.reference, t.asset_id, b.balance_id) s
+              JOIN ledger_balance x ON x.id = s.balance_id
+              LEFT JOIN ledger_hold h ON h.balance_id = s.balance_id AND h.purpose = 'serial_stop'
+               AND h.reference = s.reference AND h.status = 'open'
+             WHERE x.status <> 'frozen' AND coalesce(h.quantity, 0) <> s.numbers
+             ORDER BY s.reference, x.account_id""",
+        present_only=True,
+    ),
+    sql_invariant(
         "Journals and transfers are guarded against UPDATE, DELETE and TRUNCATE",
         counted="SELECT 6",
         breaches="""

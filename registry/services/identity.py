@@ -6,15 +6,15 @@ is follows from its first bytes and not from its name.
 
 import hashlib
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts.models import Membership, Organisation, User
+from accounts.models import Membership, Organisation, Task, User
 from accounts.permissions import has_role
-from accounts.services import audit
+from accounts.services import audit, tasks
 from common.database import assert_in_transaction
 from common.errors import Unknown, require, require_permission
 from registry.models import IDENTITY, EvidenceFile, IdentityDocument
@@ -68,6 +68,7 @@ def request_document(
     audit.record(
         actor, "registry.identity.requested", document, at=now, organisation=organisation, kind=kind, due_on=due_on
     )
+    _ask_holder(document, now)
     return document
 
 
@@ -86,6 +87,7 @@ def submit_document(
         "file_type_unknown",
         "Send a PDF, PNG or JPEG file. What it is called is no proof.",
     )
+    tasks.end_task(key=_holders_task(document), actor=actor, now=now)
     document.file = _kept(actor, document.organisation, name, content, now)
     document.reason = ""
     _move(document, "received")
@@ -98,6 +100,7 @@ def submit_document(
         sha256=document.file.sha256,
         size=document.file.size,
     )
+    _ask_regulator(document, now)
     return document
 
 
@@ -126,6 +129,7 @@ def refuse_document(*, actor: User, document: IdentityDocument, reason: str, now
     document = _reviewed(actor, document, now)
     document.reason = reason.strip()[:500]
     _move(document, "refused")
+    _ask_holder(document, now)
     audit.record(
         actor, "registry.identity.refused", document, at=now, organisation=document.organisation, reason=reason
     )
@@ -139,6 +143,7 @@ def cancel_request(*, actor: User, document: IdentityDocument, reason: str, now:
     require(bool(reason.strip()), "reason_missing", "Say why, in a sentence that the holder can read.")
     document = _locked(document.pk)
     document.reason = reason.strip()[:500]
+    tasks.end_task(key=_holders_task(document), actor=actor, now=now, status="cancelled")
     _move(document, "cancelled")
     audit.record(
         actor, "registry.identity.cancelled", document, at=now, organisation=document.organisation, reason=reason
@@ -159,6 +164,28 @@ def expire_documents(*, now: datetime) -> int:
         _move(document, "expired")
         audit.record(None, "registry.identity.expired", document, at=now, organisation=document.organisation)
     return len(documents)
+
+
+@transaction.atomic(durable=True)
+def remind_of_expiry(*, now: datetime) -> int:
+    """Open a task for each document whose day of a reminder has come; return how many. Once for each day."""
+    opened = 0
+    for document in to_remind(now.date()):
+        assert document.expires_on is not None, "An accepted document has its day."
+        for day in reminder_days(document.expires_on):
+            key = f"identity:{document.pk}:expires:{day}"
+            if day <= now.date() and not Task.objects.filter(key=key).exists():
+                tasks.open_task(
+                    key=key,
+                    kind="identity",
+                    organisation=document.organisation,
+                    title=f"A document expires on {document.expires_on:%-d %B %Y}: {KINDS[document.kind].lower()}",
+                    link=_link(document),
+                    now=now,
+                    due_at=datetime.combine(document.expires_on, time.min, tzinfo=UTC),
+                )
+                opened += 1
+    return opened
 
 
 def reminder_days(expires_on: date) -> tuple[date, ...]:
@@ -203,6 +230,45 @@ def file_type(content: bytes) -> str | None:
     return next((kind for magic, kind in MAGIC.items() if content.startswith(magic)), None)
 
 
+def _link(document: IdentityDocument) -> str:
+    return f"/registry/identity/{document.pk}/"
+
+
+def _holders_task(document: IdentityDocument) -> str:
+    """Name the task of sending a document in, one for each file that was refused before."""
+    return f"identity:{document.pk}:send:{document.file_id or 'first'}"
+
+
+def _regulators_task(document: IdentityDocument) -> str:
+    return f"identity:{document.pk}:review:{document.file_id}"
+
+
+def _ask_holder(document: IdentityDocument, now: datetime) -> None:
+    whose = f" of {document.person}" if document.person else ""
+    tasks.open_task(
+        key=_holders_task(document),
+        kind="identity",
+        organisation=document.organisation,
+        title=f"Send in a document{whose}: {KINDS[document.kind].lower()}",
+        link=_link(document),
+        now=now,
+        due_at=datetime.combine(document.due_on, time.min, tzinfo=UTC) + timedelta(days=1),
+    )
+
+
+def _ask_regulator(document: IdentityDocument, now: datetime) -> None:
+    regulator = Organisation.objects.filter(kind="regulator", status="active").order_by("pk").first()
+    if regulator is not None:
+        tasks.open_task(
+            key=_regulators_task(document),
+            kind="identity",
+            organisation=regulator,
+            title=f"Review a document of {document.organisation}: {KINDS[document.kind].lower()}",
+            link=_link(document),
+            now=now,
+        )
+
+
 _ACTING = ("initiator", "approver", "verifier", "trader")
 
 
@@ -215,6 +281,7 @@ def _reviewed(actor: User, document: IdentityDocument, now: datetime) -> Identit
         "You sent this in yourself. Ask a colleague to review it.",
     )
     document.reviewed_by, document.reviewed_at = actor, now
+    tasks.end_task(key=_regulators_task(document), actor=actor, now=now)
     return document
 
 

@@ -66,6 +66,9 @@ SABOTAGE = {
     "Serial blocks cover every permit up to the last transfer read": [
         "DELETE FROM ledger_serial_block WHERE id = (SELECT max(id) FROM ledger_serial_block WHERE until IS NULL)"
     ],
+    "Each permit with a stopped number is held where it lies": [
+        "UPDATE ledger_hold SET quantity = quantity - 1 WHERE purpose = 'serial_stop'"
+    ],
     "Journals and transfers are guarded against UPDATE, DELETE and TRUNCATE": [
         "ALTER TABLE ledger_transfer DISABLE TRIGGER USER"
     ],
@@ -74,7 +77,7 @@ SABOTAGE = {
 
 @pytest.fixture
 def busy(cast: Cast) -> Cast:
-    """Some of everything: moves, a hold, a limit, a surrender and its reversal, numbered permits."""
+    """Some of everything: moves, a hold, a limit, a surrender and its reversal, numbered permits, a stop."""
     cast.move(cast.acme, cast.birch, 300)
     surrender = cast.move(cast.birch, cast.surrendered, 40)
     cast.hold(cast.acme, 25)
@@ -83,6 +86,8 @@ def busy(cast: Cast) -> Cast:
         ledger.reverse(journal_id=surrender.journal_id, kind="reversal", reference="back", actor=None, now=NOON)
     cast.move(cast.birch, cast.lab, 60, now=NOON + timedelta(days=1))
     derive_serial_blocks()
+    with transaction.atomic():
+        ledger.stop_serials(asset_id=cast.permit.pk, first=901, last=905, reference="theft", now=NOON)
     return cast
 
 

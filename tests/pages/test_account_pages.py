@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Approval
@@ -13,8 +15,8 @@ from accounts.services import approvals
 from registry.grades import terms_of
 from registry.ledger.services.serials import derive_serial_blocks
 from registry.models import Freeze, Group, GroupMember, IdentityDocument, LimitBreach, Operator, SerialFreeze
-from registry.services import groups, identity
-from tests.cast import REPORTING
+from registry.services import freezes, groups, identity
+from tests.cast import REPORTING, operator
 from tests.pages.world import World
 from tests.registry.holding import fresh
 
@@ -141,6 +143,95 @@ class TestAccountPage:
         )
 
         assert answer["Location"] == reverse("approval", args=[Approval.objects.get(act="registry.open_account").pk])
+
+
+OVERSEERS = {"desk officer", "senior officer", "market monitor", "auditor"}
+ACME = {"acme viewer", "acme initiator", "acme approver", "acme trader"}
+OTHERS = {"borealis viewer", "verifier"}
+
+
+def test_each_role_reads_what_is_its_own_and_nothing_else(world: World, as_person: AsPerson) -> None:
+    document = identity.request_document(
+        actor=world.regulator.desk,
+        organisation=world.acme.organisation,
+        kind="ownership",
+        due_on=REPORTING.date(),
+        now=REPORTING,
+    )
+    group = groups.create_group(actor=world.regulator.desk, name="Aurora", now=REPORTING)
+    joined = groups.add_member(
+        actor=world.regulator.desk, group=group, organisation=world.acme.organisation, reason="Merger.", now=REPORTING
+    )
+    freeze = freezes.freeze_scheme(
+        actor=world.regulator.desk, scheme=world.period.scheme, reason="Theft.", now=REPORTING
+    )
+    everybody = OVERSEERS | ACME | OTHERS
+    expected: dict[tuple[str, tuple[object, ...]], tuple[set[str], int]] = {
+        ("accounts", ()): (everybody, 0),
+        ("account", (world.account.number,)): (OVERSEERS | ACME, 404),
+        ("account-new", ()): (OVERSEERS, 403),
+        ("groups", ()): (everybody, 0),
+        ("group", (group.pk,)): (OVERSEERS | ACME, 404),
+        ("group-leave", (joined.pk,)): (OVERSEERS, 403),
+        ("identity", ()): (everybody, 0),
+        ("identity-document", (document.pk,)): (OVERSEERS | ACME, 404),
+        ("identity-file", (document.pk,)): (set(), 404),
+        ("desk-freezes", ()): (OVERSEERS, 403),
+        ("freeze-lift", (freeze.pk,)): (OVERSEERS, 403),
+        ("serials", ()): (OVERSEERS, 403),
+        ("freezes", ()): (everybody | {"anyone"}, 0),
+    }
+
+    answers = {
+        (name, who): as_person(who).get(reverse(name, args=args)).status_code
+        for name, args in expected
+        for who in everybody | {"anyone"}
+    }
+
+    assert answers == {
+        (name, who): 200 if who in may else 302 if who == "anyone" else others
+        for (name, _), (may, others) in expected.items()
+        for who in everybody | {"anyone"}
+    }
+
+
+@pytest.mark.parametrize("name", ["accounts", "groups", "identity", "desk-freezes"])
+def test_a_longer_list_asks_no_more(world: World, as_person: AsPerson, name: str) -> None:
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(reverse(name)).status_code == 200
+        return len(queries)
+
+    def more(number: int) -> None:
+        firm = operator(world.regulator, world.period.scheme, f"Firm {number}", "firm", "small")
+        group = groups.create_group(actor=world.regulator.desk, name=f"Group {number}", now=REPORTING)
+        groups.add_member(
+            actor=world.regulator.desk, group=group, organisation=firm.organisation, reason="Merger.", now=REPORTING
+        )
+        identity.request_document(
+            actor=world.regulator.desk,
+            organisation=firm.organisation,
+            kind="ownership",
+            due_on=REPORTING.date(),
+            now=REPORTING,
+        )
+        freezes.freeze_serials(
+            actor=world.regulator.desk,
+            asset=world.period.permit,
+            first=10 * number + 1,
+            last=10 * number + 5,
+            reason="Theft.",
+            now=REPORTING,
+        )
+
+    client = as_person("desk officer")
+    more(0)
+    client.get(reverse(name))
+    few = asked()
+    for number in range(1, 4):
+        more(number)
+
+    assert asked() <= few
 
 
 class TestAccountList:
@@ -291,7 +382,7 @@ class TestGroups:
             found_at=REPORTING,
             cure_by=REPORTING + timedelta(days=7),
         )
-        assert "open" in page(as_person("desk officer"), "groups")
+        assert "Look again" in page(as_person("desk officer"), "groups")
 
         as_person("desk officer").post(reverse("breach-settle", args=[breach.pk]))
 

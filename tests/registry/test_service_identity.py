@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, Task
 from common.errors import Forbidden, Refused
 from registry.models import EvidenceFile, IdentityDocument
 from registry.services import identity
@@ -52,6 +52,31 @@ def test_a_document_is_asked_for_sent_accepted_and_expires(
         "registry.identity.accepted",
         "registry.identity.expired",
     ]
+
+
+def test_each_side_has_its_task_until_it_has_done_its_part(
+    regulator: Regulator, acme: Party, asked: IdentityDocument
+) -> None:
+    def open_tasks() -> list[str]:
+        return [task.organisation.name for task in Task.objects.filter(kind="identity", status="unclaimed")]
+
+    stages = [open_tasks()]
+    submit(acme, asked)
+    stages.append(open_tasks())
+    refused = identity.refuse_document(actor=regulator.desk, document=asked, reason="Unreadable.", now=OPENING)
+    stages.append(open_tasks())
+    submit(acme, refused, PDF + b"better")
+    identity.accept_document(actor=regulator.desk, document=refused, expires_on=NEXT_YEAR, now=OPENING)
+    stages.append(open_tasks())
+
+    assert stages == [["Acme"], [regulator.organisation.name], ["Acme"], []]
+
+
+def test_holders_are_reminded_once_on_each_day(regulator: Regulator, sent: IdentityDocument) -> None:
+    identity.accept_document(actor=regulator.desk, document=sent, expires_on=NEXT_YEAR, now=OPENING)
+    days = [365 - 61, 365 - 60, 365 - 59, 365 - 14, 365 - 1]
+
+    assert [identity.remind_of_expiry(now=OPENING + timedelta(days=day)) for day in days] == [0, 1, 0, 1, 0]
 
 
 def test_a_refused_document_is_sent_again(regulator: Regulator, acme: Party, sent: IdentityDocument) -> None:
