@@ -21,6 +21,8 @@ from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, 
 from registry.services import central, reminders, transactions
 
 PUBLISH_CAP = "registry.publish_cap"
+GIVES_NONE = frozenset({"no_cap", "year_without_cap", "cap_follows_from_allocations"})
+"""Why rules give a year no cap of their own, so that officers enter it."""
 
 
 def cap_by_rules(period: Period) -> CapYear | None:
@@ -31,7 +33,7 @@ def cap_by_rules(period: Period) -> CapYear | None:
     rule = rulebook.policy_at(period.scheme, period.starts_on).cap
     path = engine.cap_path(rule, period.year, period.year)
     if engine.is_refused(path):
-        wrong = [each for each in path if each.code not in {"year_without_cap", "cap_follows_from_allocations"}]
+        wrong = [each for each in path if each.code not in GIVES_NONE]
         require_none([Refused(each.code, each.sentence) for each in wrong])
         return None
     (found,) = path
