@@ -244,8 +244,10 @@ INVARIANTS: list[Invariant] = [
               JOIN registry_surrender first ON first.id = coalesce(s.reverses_id, s.id)
               LEFT JOIN LATERAL (
                 SELECT sum(t.amount) * CASE WHEN s.quantity < 0 THEN -1 ELSE 1 END AS moved,
-                       count(*) FILTER (WHERE CASE WHEN s.quantity > 0 THEN debit.account_id <> o.account_id
-                                                   ELSE credit.account_id <> o.account_id END
+                       count(*) FILTER (WHERE source.owner_id IS DISTINCT FROM o.organisation_id
+                                              AND NOT EXISTS (SELECT FROM registry_holderchange h
+                                                               WHERE h.operator_id = o.id
+                                                                 AND h.from_organisation_id = source.owner_id)
                                            OR sink.reference <> 'surrender:' || c.code || '-' || p.year
                                            OR v.id IS NULL OR v.scheme_id <> p.scheme_id
                                            OR v.year > p.year AND first.kind NOT IN ('set_off', 'remainder')
@@ -253,6 +255,8 @@ INVARIANTS: list[Invariant] = [
                   FROM ledger_transfer t
                   JOIN ledger_balance debit ON debit.id = t.debit_id
                   JOIN ledger_balance credit ON credit.id = t.credit_id
+                  JOIN ledger_account source
+                    ON source.id = CASE WHEN s.quantity > 0 THEN debit.account_id ELSE credit.account_id END
                   JOIN ledger_account sink
                     ON sink.id = CASE WHEN s.quantity > 0 THEN credit.account_id ELSE debit.account_id END
                   LEFT JOIN registry_period v ON v.permit_id = t.asset_id
@@ -276,6 +280,35 @@ INVARIANTS: list[Invariant] = [
                           GROUP BY c.code, p.year) s ON s.reference = a.reference
              WHERE a.kind = 'surrender' AND coalesce(b.lies, 0) <> coalesce(s.given, 0)
              ORDER BY a.id""",
+        present_only=True,
+    ),
+    sql_invariant(
+        "Each transaction that was carried out moved its quantity from its sender to its receiver",
+        counted="SELECT count(*) FROM registry_transaction WHERE ended_at <= %(as_of)s::timestamptz",
+        breaches="""
+            SELECT x.id AS transaction_id, x.kind, x.quantity, x.journal_id FROM registry_transaction x
+             WHERE x.status IN ('completed', 'reversed') AND x.ended_at <= %(as_of)s::timestamptz
+               AND NOT EXISTS (SELECT FROM ledger_transfer t
+                                 JOIN ledger_balance d ON d.id = t.debit_id
+                                 JOIN ledger_balance c ON c.id = t.credit_id
+                                WHERE t.journal_id = x.journal_id AND t.asset_id = x.asset_id AND t.amount = x.quantity
+                                  AND d.account_id = x.sender_id AND c.account_id = x.receiver_id)
+             ORDER BY x.proposed_at, x.id""",
+    ),
+    sql_invariant(
+        "Each transaction that waits holds its permits, and no other does",
+        counted="SELECT count(*) FROM registry_transaction"
+        " WHERE status IN ('proposed', 'delayed', 'awaiting_receiver')",
+        breaches="""
+            SELECT x.id AS transaction_id, h.id AS hold_id, x.quantity, h.quantity AS held
+              FROM (SELECT x.* FROM registry_transaction x JOIN ledger_account a ON a.id = x.sender_id
+                     WHERE x.status IN ('proposed', 'delayed', 'awaiting_receiver')
+                       AND a.kind NOT IN ('surrender', 'cancellation')) x
+              FULL JOIN (SELECT h.*, b.account_id, b.asset_id FROM ledger_hold h
+                           JOIN ledger_balance b ON b.id = h.balance_id
+                          WHERE h.purpose = 'transaction' AND h.status = 'open') h ON h.reference = x.id::text
+             WHERE (x.sender_id, x.asset_id, x.quantity) IS DISTINCT FROM (h.account_id, h.asset_id, h.quantity)
+             ORDER BY x.id, h.id""",
         present_only=True,
     ),
     Invariant("Each letter at a deadline depends on receipts in time only", _letters_follow_from_receipts_in_time),

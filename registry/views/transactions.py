@@ -158,13 +158,14 @@ def transaction_list(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(kind=kind)
     if status in TRANSACTION.states:
         rows = rows.filter(status=status)
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {
-        "page_obj": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
+        "page_obj": page,
+        "lines": [(row, TYPES[row.kind].title) for row in page],
         "types": [(name, row.title) for name, row in TYPES.items()],
         "statuses": TRANSACTION.states,
         "kind": kind,
         "status": status,
-        "titles": {name: row.title for name, row in TYPES.items()},
     }
     return render(request, "registry/transactions.html", context)
 

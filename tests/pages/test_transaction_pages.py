@@ -145,8 +145,8 @@ def test_the_list_narrows_by_type_and_state(world: World, as_person: AsPerson) -
     made = text(client.get(reverse("transactions"), {"kind": "transfer", "status": "completed"}))
     strange = client.get(reverse("transactions"), {"kind": "x", "status": "y", "page": "z"})
 
-    assert "Allocate" in everything
-    assert str(row.pk) in made and "Allocate" not in made.split("<tbody>")[1]
+    assert "Allocation" in everything.split("<tbody>")[1]
+    assert str(row.pk) in made and "Allocation" not in made.split("<tbody>")[1]
     assert strange.status_code == 200
 
 
@@ -181,6 +181,7 @@ def test_a_cancellation_ends_with_a_certificate_that_everybody_reads(world: Worl
     assert nothing_yet.status_code == 404
     assert page.status_code == 200
     assert "The &lt;Summer&gt; School" in text(page) and "7 permits" in text(page)
+    assert "AI compute, 2026" in text(page)
     assert file.json()["beneficiary"] == "The <Summer> School"
     assert file.json()["quantity"] == "7"
 

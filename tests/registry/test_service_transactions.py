@@ -24,6 +24,7 @@ from registry.models import (
     Freeze,
     Group,
     GroupMember,
+    Operator,
     Period,
     SerialFreeze,
     Suspension,
@@ -234,6 +235,8 @@ class Scene:
     period: Period
     original: Transaction
     rule: Rules
+    overdue: list[Operator]
+    """Operators of which a report is overdue."""
 
     def asked(self, kind: str = "transfer", **more: Any) -> Asked:
         """Return a movement that every check of its type lets pass, but for what is changed."""
@@ -438,6 +441,12 @@ def _in_debt(scene: Scene) -> Asked:
     return scene.asked()
 
 
+def _report_overdue(scene: Scene) -> Asked:
+    assert scene.acme.operator is not None
+    scene.overdue.append(scene.acme.operator)
+    return scene.asked()
+
+
 def _for_nobody(scene: Scene) -> Asked:
     return scene.asked("cancel", beneficiary="  ")
 
@@ -513,6 +522,7 @@ CASES: tuple[tuple[Callable[[Scene], Asked], set[str]], ...] = (
     (_above_the_schemes_limit, {"transfer_limit_exceeded"}),
     (_above_the_holding_limit, {"holding_limit_exceeded"}),
     (_in_debt, {"debt_outstanding"}),
+    (_report_overdue, {"report_missing"}),
     (_for_nobody, {"beneficiary_missing"}),
     (_all_frozen, {"movements_frozen"}),
     (_scheme_frozen, {"movements_frozen"}),
@@ -526,11 +536,22 @@ CASES: tuple[tuple[Callable[[Scene], Asked], set[str]], ...] = (
 
 
 @pytest.fixture
-def scene(acme: Party, borealis: Party, regulator: Regulator, period: Period, rule: Rules) -> Scene:
+def scene(
+    acme: Party,
+    borealis: Party,
+    regulator: Regulator,
+    period: Period,
+    rule: Rules,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Scene:
     """A transfer of 10 permits that was made, and serial numbers known."""
     original = propose(acme, request(acme, period, to_number=borealis.account.number))
     serials.derive_serial_blocks()
-    return Scene(acme, borealis, regulator, period, original, rule)
+    overdue: list[Operator] = []
+    monkeypatch.setattr(
+        "registry.services.transactions.checks.blocked_by_missing_report", lambda operator, now: operator in overdue
+    )
+    return Scene(acme, borealis, regulator, period, original, rule, overdue)
 
 
 @pytest.fixture
@@ -553,6 +574,7 @@ def test_each_check_says_its_own_code_and_nothing_else_does(scene: Scene, undone
     for arrange, _ in CASES:
         undone()
         scene.rule()
+        scene.overdue.clear()
         scene.acme.organisation.refresh_from_db()
         scene.borealis.organisation.refresh_from_db()
         (facts,) = Batch([arrange(scene)], OPENING).facts()
@@ -566,6 +588,7 @@ def test_each_check_is_met_by_a_case(scene: Scene, undone: Callable[[], None]) -
     for arrange, _ in CASES:
         undone()
         scene.rule()
+        scene.overdue.clear()
         scene.acme.organisation.refresh_from_db()
         scene.borealis.organisation.refresh_from_db()
         (facts,) = Batch([arrange(scene)], OPENING).facts()

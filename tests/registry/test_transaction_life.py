@@ -7,9 +7,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
-from accounts.models import Approval, Organisation, User
+from accounts.models import Approval, Organisation, Task, User
 from accounts.services import approvals, organisations
 from common.errors import Forbidden, Refused, Unknown
 from common.invariants import check_all
@@ -22,6 +22,7 @@ from registry.ledger.services import serials
 from registry.models import AccountTerms, DebtEntry, Period, Transaction, TrustedAccount
 from registry.services import central, rules, surrenders, transactions
 from registry.services.transactions import Request, Terms, terms, trust
+from registry.services.transactions.facts import Facts
 from registry.standing import records
 from registry.tasks import carry_out_transactions
 from tests import cast
@@ -231,6 +232,27 @@ def test_one_that_fails_does_not_keep_the_others_waiting(rule: Rules, ask: Ask, 
     assert [Transaction.objects.get(pk=row.pk).status for row in (broken, fine)] == ["failed", "completed"]
 
 
+def test_one_that_breaks_is_tried_again_and_keeps_nobody_waiting(
+    rule: Rules, ask: Ask, acme: Party, cobalt: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule(STRICT)
+    broken, fine = approved(acme, ask()), approved(acme, ask(to_number=cobalt.account.number))
+    later = OPENING + timedelta(days=3)
+
+    def breaks_for_one(facts: Facts) -> bool:
+        assert facts.asked.transaction != broken.pk, "A fault of ours."
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr("registry.services.transactions.course.needs_confirmation", breaks_for_one)
+        transactions.execute_due(now=later)
+    first = [Transaction.objects.get(pk=row.pk).status for row in (broken, fine)]
+    transactions.execute_due(now=later)
+
+    assert first == ["delayed", "completed"]
+    assert Transaction.objects.get(pk=broken.pk).status == "completed"
+
+
 @pytest.mark.parametrize("who", ["initiator", "approver", "desk"])
 def test_while_it_waits_it_may_be_cancelled(rule: Rules, ask: Ask, acme: Party, regulator: Regulator, who: str) -> None:
     rule(STRICT)
@@ -305,6 +327,27 @@ def test_what_arrives_moves_when_the_receiver_accepts(arriving: Transaction, acm
     assert (permits(acme), permits(borealis)) == ((ACME_PERMITS - 10, 0), (2_010, 0))
 
 
+@pytest.mark.parametrize(
+    ("ending", "state"), [("accepted", "completed"), ("turned down", "completed"), ("cancelled", "cancelled")]
+)
+def test_the_question_lies_in_the_receivers_inbox_until_it_is_answered(
+    arriving: Transaction, acme: Party, borealis: Party, ending: str, state: str
+) -> None:
+    task = Task.objects.get(organisation=borealis.organisation)
+    before = (task.kind, task.status, task.link)
+
+    if ending == "accepted":
+        transactions.accept(actor=borealis.initiator, transaction_id=arriving.pk, now=OPENING)
+    elif ending == "turned down":
+        transactions.decline(actor=borealis.initiator, transaction_id=arriving.pk, reason="No.", now=OPENING)
+    else:
+        transactions.cancel(actor=acme.initiator, transaction_id=arriving.pk, reason="No.", now=OPENING)
+
+    task.refresh_from_db()
+    assert before == ("confirmation", "unclaimed", f"/transactions/{arriving.pk}/")
+    assert task.status == state
+
+
 def test_what_is_turned_down_goes_back(arriving: Transaction, acme: Party, borealis: Party) -> None:
     row = transactions.decline(
         actor=borealis.approver, transaction_id=arriving.pk, reason="We did not buy these.", now=OPENING
@@ -375,6 +418,7 @@ def test_permits_leave_a_compliance_account_by_surrender_alone(ask: Ask, acme: P
 
     assert given.status == "completed"
     assert Balance.objects.get(account=compliance).balance == 30
+    assert [result.name for result in check_all(INVARIANTS) if result.broken] == []
 
 
 # Surrenders -----------------------------------------------------------------------------------------------------------
@@ -408,7 +452,7 @@ def test_two_persons_surrender_where_the_holder_says_so(ask: Ask, acme: Party, p
     assert acme.operator.surrenders.get().received_at == received  # when they moved, and not when it was proposed
 
 
-def test_an_undone_surrender_does_not_count_and_its_receipt_stays(
+def test_an_undone_surrender_does_not_count_and_both_receipts_stay(
     acme: Party, regulator: Regulator, period: Period, clock: Clock
 ) -> None:
     assert acme.operator is not None
@@ -427,7 +471,7 @@ def test_an_undone_surrender_does_not_count_and_its_receipt_stays(
     assert (counted, records(period, operator=acme.operator)[0].surrendered) == (7, 0)
     assert (original.status, undoing.status, undoing.reverses) == ("reversed", "completed", original)
     assert permits(acme) == (ACME_PERMITS, 0)
-    assert acme.operator.surrenders.count() == 1
+    assert list(acme.operator.surrenders.order_by("quantity").values_list("quantity", flat=True)) == [-7, 7]
     assert [result.name for result in check_all(INVARIANTS) if result.broken] == []
 
 
@@ -742,3 +786,37 @@ def test_a_return_of_excess_pays_what_was_given_too_much(ask: Ask, acme: Party, 
     assert refused.value.code == "more_than_excess"
     assert sum(DebtEntry.objects.values_list("quantity", flat=True)) == 10
     assert not Hold.objects.filter(status="open").exists()
+
+
+# What is always true --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "invariant"),
+    [
+        (
+            "UPDATE registry_transaction SET quantity = quantity + 1 WHERE status = 'completed'",
+            "Each transaction that was carried out moved its quantity from its sender to its receiver",
+        ),
+        (
+            "UPDATE registry_transaction SET status = 'cancelled' WHERE status = 'proposed'",
+            "Each transaction that waits holds its permits, and no other does",
+        ),
+        (
+            "UPDATE ledger_hold SET quantity = quantity - 1 WHERE purpose = 'transaction'",
+            "Each transaction that waits holds its permits, and no other does",
+        ),
+    ],
+)
+def test_the_invariants_of_transactions_find_what_a_superuser_did(ask: Ask, sabotage: str, invariant: str) -> None:
+    ask()
+    ask(quantity=LARGE_TRANSFER)
+    before = [result.name for result in check_all(INVARIANTS) if result.broken]
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(sabotage)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+    assert before == []
+    assert invariant in [result.name for result in check_all(INVARIANTS) if result.broken]

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import Approval, Organisation, User
-from accounts.services import approvals, audit
+from accounts.services import approvals, audit, tasks
 from common.database import assert_in_transaction
 from common.errors import Forbidden, Refused, Unknown, require, require_permission
 from common.idempotency import derive_key
@@ -372,9 +372,27 @@ def _arrive(row: Transaction, facts: Facts, now: datetime, actor: User | None, *
     if courses.needs_confirmation(facts):
         _hold(row, now)
         _move(row, "awaiting_receiver")
+        _ask_receiver(row, now)
         _record(row, actor, "awaiting_receiver", now)
     else:
         _complete(row, now, actor, locked)
+
+
+def _ask_receiver(row: Transaction, now: datetime) -> None:
+    """Put the question into the inbox of the receiver."""
+    assert row.receiver.owner is not None
+    tasks.open_task(
+        key=_task_key(row),
+        kind="confirmation",
+        organisation=row.receiver.owner,
+        title=f"Accept or turn down {row.quantity:,} {row.asset.code} from {row.organisation}.",
+        link=f"/transactions/{row.pk}/",
+        now=now,
+    )
+
+
+def _task_key(row: Transaction) -> str:
+    return f"confirmation:{row.pk}"
 
 
 def _complete(row: Transaction, now: datetime, actor: User | None, locked: Any) -> None:
@@ -509,6 +527,7 @@ def accept(*, actor: User, transaction_id: uuid.UUID, now: datetime) -> Transact
     require_all(facts)
     row.confirmed_by = actor
     row.save(update_fields=["confirmed_by"])
+    tasks.end_task(key=_task_key(row), actor=actor, now=now)
     _complete(row, now, actor, locked)
     return row
 
@@ -521,6 +540,7 @@ def decline(*, actor: User, transaction_id: uuid.UUID, reason: str, now: datetim
     require(bool(reason.strip()), "reason_missing", "Say why, in a sentence that the sender can read.")
     row.confirmed_by = actor
     row.save(update_fields=["confirmed_by"])
+    tasks.end_task(key=_task_key(row), actor=actor, now=now)
     row.reason_code, row.reason = "declined", reason.strip()[:500]
     _end(row, "rejected", actor, now)
     return row
@@ -618,6 +638,8 @@ def _open_holds(row: Transaction) -> list[int]:
 
 def _end(row: Transaction, status: str, actor: User | None, now: datetime) -> None:
     """End a transaction without moving anything, and give back what it held."""
+    if row.status == "awaiting_receiver":
+        tasks.end_task(key=_task_key(row), actor=actor, now=now, status="cancelled")
     row.ended_at = now
     _move(row, status, "ended_at", "reason_code", "reason")
     ledger.release(hold_ids=_open_holds(row), now=now)
