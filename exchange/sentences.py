@@ -19,6 +19,7 @@ SENTENCES = {
     "value_too_large": "The value of this order is too large. Place several.",
     "price_outside_collar": "The price is too far from the last one. Choose a price within the collar.",
     "insufficient_available": "You do not have enough available to cover this order. Lower it, or cancel another.",
+    "debt_outstanding": "You owe permits: only what is free beyond the debt may be sold. Pay the debt first.",
     "account_frozen": "Your account is frozen. Ask the regulator.",
     "account_closed": "Your account is closed. Ask the regulator.",
     "quantity_out_of_range": "Everything you have open would come to more than the ledger can hold.",

@@ -24,6 +24,7 @@ from exchange.permissions import may_trade
 from exchange.services import locks, positions, waking
 from exchange.services.positions import Cover, Figures
 from registry.ledger import services as ledger
+from registry.services import debts
 
 MAX_BATCH = 10_000
 COLLAR_MINIMUM_TICKS = 10
@@ -54,6 +55,7 @@ class _Entrance:
     may_trade: bool
     account_grade: str
     scheme_frozen: bool
+    debt: int
 
 
 def place_order(
@@ -133,6 +135,7 @@ def _place(
         return entrance
     reasons = [closed or _reason(market, entrance, order) or "" for order in fresh]
     if not closed:
+        reasons = _within_debt(market, entrance, fresh, reasons)
         reasons = _cover(market, entrance, fresh, reasons)
     placed = _insert(actor, organisation, market, entrance, fresh, reasons, now)
     if not all(reasons):
@@ -203,11 +206,11 @@ def _well_formed(orders: Iterable[OrderInput]) -> Sequence[OrderInput]:
 
 
 def _entrance(actor: User, organisation: Organisation, market: Market) -> _Entrance:
-    """Take the phase lock and read what decides, in one round trip (`sql/0002_entrance_grades.sql`)."""
+    """Take the phase lock and read what decides, in one round trip (`sql/0003_entrance_debts.sql`)."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT phase, last_price, period_status, organisation_status, account_id, position_id, is_trader,"
-            " account_grade, scheme_frozen FROM exchange_entrance(%s, %s, %s, %s)",
+            " account_grade, scheme_frozen, debt FROM exchange_entrance(%s, %s, %s, %s)",
             [locks.PHASE, market.pk, organisation.pk, actor.pk],
         )
         return _Entrance(*cursor.fetchone())
@@ -240,6 +243,26 @@ def _reason(market: Market, entrance: _Entrance, order: OrderInput) -> str | Non
         quantity=order.quantity * market.lot,
         reference=None if entrance.last_price is None else market.price_minor(entrance.last_price),
     )
+
+
+def _within_debt(
+    market: Market, entrance: _Entrance, orders: Sequence[OrderInput], reasons: Sequence[str]
+) -> list[str]:
+    """Return the reasons again, with those of sells for which a debt in permits leaves nothing free.
+
+    The debt is read without a lock: a new one is written by an officer's act, and what was placed a moment earlier is
+    cancelled like any other order of a blocked account.
+    """
+    if not entrance.debt:
+        return list(reasons)
+    assert entrance.account_id is not None
+    free = debts.free_for_sale(entrance.account_id, market.period_id, entrance.debt)
+    answers = []
+    for order, reason in zip(orders, reasons, strict=True):
+        permits = order.quantity * market.lot if order.side == Order.Side.SELL and not reason else 0
+        answers.append("debt_outstanding" if permits > free else reason)
+        free -= permits if permits <= free else 0
+    return answers
 
 
 def _limits(market: Market) -> risk.Limits:

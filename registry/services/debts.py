@@ -49,6 +49,13 @@ def blocked_quantity(operator: Operator, asset: Asset) -> int:
     return max(0, available.get(asset.pk, 0) - free)
 
 
+def free_for_sale(account_id: int, period_id: uuid.UUID, debt: int) -> int:
+    """Return how many permits of a period's scheme an account may still sell beside a debt of its operator."""
+    lies = Balance.objects.filter(account=account_id, asset__period__scheme__periods=period_id)
+    sums = lies.aggregate(lies=Sum("balance"), held=Sum("held"))
+    return max(0, (sums["lies"] or 0) - (sums["held"] or 0) - debt)
+
+
 def owe(
     operator: Operator,
     period: Period,

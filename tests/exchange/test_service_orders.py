@@ -14,6 +14,7 @@ from exchange.services import closing, markets, orders
 from exchange.services.orders import OrderInput
 from registry.ledger.models import Balance, Hold
 from registry.ledger.services import freeze_account
+from registry.models import DebtEntry
 from tests.cast import ACME_PERMITS, BOREALIS_PERMITS, CASH_MINOR, OPENING, Clock, Party, Regulator, party
 from tests.exchange.trading import Place, cancel, drain, held, state
 
@@ -480,3 +481,21 @@ def test_a_suspended_firm_may_still_cancel(
 
 def change_phase(regulator: Regulator, market: Market, phase: str) -> None:
     markets.change_phase(actor=regulator.monitor, market=market, phase=phase, reason="A test.", now=OPENING)
+
+
+def test_a_debt_in_permits_leaves_only_what_is_free_beside_it_for_sale(
+    market: Market, place: Place, acme: Party
+) -> None:
+    assert acme.operator is not None
+    DebtEntry.objects.create(
+        operator=acme.operator, period=market.period, kind="true_up", quantity=3_900, reference="too much", at=OPENING
+    )
+
+    too_many, enough, none_left, bid = (
+        place(acme, side, lots, at=500) for side, lots in (("sell", 11), ("sell", 10), ("sell", 1), ("buy", 5))
+    )
+
+    assert [order.status for order in (too_many, enough, none_left, bid)] == [
+        "rejected", "pending_new", "rejected", "pending_new",
+    ]  # fmt: skip
+    assert (too_many.reason, none_left.reason) == ("debt_outstanding", "debt_outstanding")
