@@ -437,7 +437,6 @@ def _faults(
         )
     for key in sorted(_named(inputs) - operators.keys()):
         yield Refused("operator_unknown", f"{key} is not the account of an operator of {scheme}.")
-    confirmed = _confirmed(period, operators)
     confirmed = _confirmed(period, operators) if inputs.set_aside_needs else set()
     for need in inputs.set_aside_needs:
         operator = operators.get(need.operator)

@@ -61,7 +61,7 @@ def apply_limit(period: Period, now: datetime) -> dict[str, int]:
             sums["deducted"] += owes
     if postings:
         ledger.post(transfers=postings, kind="expire", reference=f"banking:{period.code}", actor=None, now=now)
-    audit.record(None, "registry.period.banking_limited", period, at=now, mode=rule.mode.value, **sums)
+    audit.record(None, "registry.period.banking_limited", period, at=now, mode=rule.mode.value, figures=sums)
     return sums
 
 

@@ -197,6 +197,7 @@ def open_appeal(
     if subject in CONTESTED:
         enforcement.hold(operator, period, now)
         sanctions.hold(operator, period, now)
+        obligations.follow(period, now, "An appeal was opened.", operator=operator)
     else:
         _escrow(case, now)
     return case
@@ -253,6 +254,7 @@ def withdraw(*, actor: User, case: Case, now: datetime) -> Case:
     CASE.require(case.status, "withdrawn")
     _end(case, "withdrawn", "Withdrawn.", now)
     _without_effect(case, now)
+    obligations.follow(case.period, now, "An appeal was withdrawn.", operator=case.operator)
     audit.record(actor, "registry.case.withdrawn", case, at=now, organisation=case.operator.organisation)
     obligations.follow_onwards(case.operator, case.period, now, "A case was withdrawn.")
     return case
@@ -380,6 +382,7 @@ def _decide(approval: Approval, now: datetime) -> Mapping[str, Any]:
     else:
         result = {}
         _without_effect(case, now)
+    obligations.follow(case.period, now, "A case was decided.", operator=case.operator)
     audit.record(
         approval.decided_by,
         f"registry.case.{asked['outcome']}",
@@ -673,7 +676,7 @@ def _since(operator: Operator, period: Period, subject: str, sanction: Sanction 
     if subject == "status":
         letters = ComplianceRecord.objects.filter(operator=operator, period=period, occasion="deadline")
         return letters.values_list("at", flat=True).first()
-    found = Sanction.objects.filter(operator=operator, period=period, status="due")
+    found = Sanction.objects.filter(operator=operator, period=period, status__in=["due", "in_appeal"])
     if sanction is not None:
         found = found.filter(pk=sanction.pk)
     return found.order_by("-imposed_at").values_list("imposed_at", flat=True).first()

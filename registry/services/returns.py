@@ -24,7 +24,7 @@ def give_back(
     assert_in_transaction()
     left = quantity
     standing = Surrender.objects.filter(operator=operator, period=period, quantity__gt=0, reversal__isnull=True)
-    for receipt in standing.order_by("-received_at", "-id"):
+    for receipt in standing.order_by("-received_at", "-journal_id"):
         if not left:
             break
         part = min(left, receipt.quantity)

@@ -1,5 +1,7 @@
 """Case 2: a report is found too low after an honest surrender: the difference is owed, without excess penalty."""
 
+from decimal import Decimal
+
 import pytest
 
 from common.errors import Refused
@@ -13,7 +15,7 @@ from tests.registry.staging import Ruling, Stage, broken, operator
 
 def test_the_difference_is_owed_and_only_misreporting_is_fined(stage: Stage, govern: Ruling, acme: Party) -> None:
     """Acme surrendered what it had reported; an audit finds 30 more, and officers hold it negligent, a tenth."""
-    govern(sanction=SanctionRule(rate_minor=10_000, misreport_fine_minor=50_000_000))
+    govern(sanction=SanctionRule(rate_minor=Decimal(10_000), misreport_fine_minor=50_000_000))
     stage.report(acme, 100)
     stage.give(acme, 100)
     stage.close()
@@ -34,7 +36,7 @@ def test_the_difference_is_owed_and_only_misreporting_is_fined(stage: Stage, gov
     (fine,) = Sanction.objects.all()
     assert (fine.kind, fine.amount_minor, fine.shortfall) == ("misreport", 5_000_000, 30)
     first, second = Report.objects.filter(operator=acme.operator).order_by("version")
-    assert (first.status, first.flop) == ("superseded", 100 * cast.PERMIT_FLOP)
+    assert (first.status, int(first.flop)) == ("superseded", 100 * cast.PERMIT_FLOP)
     assert (second.kind, second.status) == ("determination", "determined")
 
     stage.give(acme, 30)

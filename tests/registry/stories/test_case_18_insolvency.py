@@ -1,6 +1,7 @@
 """Case 18: an operator is insolvent: surrendered permits are safe, free ones are an asset, and the registry records."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 from registry.engine.policy import LadderStep, SanctionRule
 from registry.models import Enforcement
@@ -11,7 +12,7 @@ from tests.registry.staging import Ruling, Stage, broken, holds, operator
 
 def test_nothing_is_taken_from_the_estate_while_the_case_is_open(stage: Stage, govern: Ruling, acme: Party) -> None:
     """Acme missed 40 of 100: the deduction waits for the insolvency and is made when it has ended."""
-    govern(sanction=SanctionRule(rate_minor=10_000, ladder=(LadderStep("AUTO_DEDUCT", business_days=5),)))
+    govern(sanction=SanctionRule(rate_minor=Decimal(10_000), ladder=(LadderStep("AUTO_DEDUCT", business_days=5),)))
     stage.report(acme, 100)
     stage.give(acme, 60)
     stage.close()
