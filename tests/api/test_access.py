@@ -74,6 +74,9 @@ READS: dict[str, tuple[set[str], int]] = {
     "obligation-list": (EVERYBODY_WITH_TOKEN, 401),
     "surrender-list": (EVERYBODY_WITH_TOKEN, 401),
     "sanction-list": (EVERYBODY_WITH_TOKEN, 401),
+    "debt-list": (EVERYBODY_WITH_TOKEN, 401),
+    "case-list": (EVERYBODY_WITH_TOKEN, 401),
+    "case-detail": (OWN, 404),
     "order-list": (EVERYBODY_WITH_TOKEN, 401),
     "order-detail": (OWN, 404),
     "audit-event-list": (OVERSIGHT, 403),
@@ -88,6 +91,7 @@ ACTS: dict[tuple[str, str], tuple[set[str], int, int]] = {
     ("transaction-list", "post"): (REPRESENTATIVES, 201, 403),
     ("surrender-list", "post"): (REPRESENTATIVES | {"acme trader", "borealis trader"}, 201, 403),
     ("report-list", "post"): (REPRESENTATIVES, 201, 403),
+    ("case-list", "post"): (REPRESENTATIVES, 201, 403),
     ("report-codecarbon", "post"): (set(), 0, 403),
     ("rule-change-list", "post"): ({"desk officer", "senior officer"}, 202, 403),
 }
@@ -160,6 +164,7 @@ def body(world: World, name: str) -> Any:
             "quantity": "1",
         },
         "surrender-list": {"period": world.period.code, "quantity": "1"},
+        "case-list": {"period": world.period.code, "subject": "report", "grounds": "Counted twice."},
         "report-list": {
             "period": world.period.code,
             "boundary": "full stack",
@@ -210,7 +215,7 @@ def test_acting(world: World, name: str, method: str) -> None:
             expected[who] = done
         else:
             expected[who] = others
-        if name in {"surrender-list", "report-list"} and who in NOT_AN_OPERATOR:
+        if name in {"surrender-list", "report-list", "case-list"} and who in NOT_AN_OPERATOR:
             expected[who] = 422
         if name == "order-detail" and who == "borealis trader":
             expected[who] = 404  # a trader, but of nobody who has such an order

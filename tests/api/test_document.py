@@ -73,6 +73,7 @@ def test_every_act_but_a_report_documents_its_key(document: dict[str, Any]) -> N
     }
 
     assert with_key == {
+        ("/api/v1/cases/", "post"),
         ("/api/v1/orders/", "post"),
         ("/api/v1/orders/batch/", "post"),
         ("/api/v1/orders/{public_id}/", "delete"),

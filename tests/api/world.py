@@ -12,8 +12,8 @@ from accounts.models import Approval
 from accounts.services import approvals
 from exchange.models import Market, Order, Trade
 from exchange.services import matching, orders, settlement
-from registry.models import AllocationRun, ComplianceRecord, Period, Report, Sanction, Surrender, Transaction
-from registry.services import reports, surrenders, transactions, transfers, verification
+from registry.models import AllocationRun, Case, ComplianceRecord, Period, Report, Sanction, Surrender, Transaction
+from registry.services import cases, reports, surrenders, transactions, transfers, verification
 from registry.services.reports import LineInput
 from tests.cast import LARGE_TRANSFER, OPENING, PERMIT_FLOP, REPORTING, Clock, Party, Regulator
 
@@ -36,6 +36,17 @@ class World:
     surrender: Surrender
     approval: Approval
 
+    @cached_property
+    def case(self) -> Case:
+        """A case that Acme opened about its verified report."""
+        return cases.open_correction(
+            actor=self.acme.initiator,
+            operator=self.acme.operator,  # type: ignore[arg-type]
+            period=self.period,
+            grounds="Counted twice.",
+            now=REPORTING,
+        )
+
     def addresses(self) -> dict[str, Any]:
         """Return what fills the places in the addresses of single things: each of them Acme's, or public."""
         return {
@@ -49,6 +60,7 @@ class World:
             "account-detail": {"number": self.acme.account.number},
             "approval-detail": {"pk": self.approval.pk},
             "report-detail": {"pk": self.report.pk},
+            "case-detail": {"pk": self.case.pk},
             "allocation-detail": {"pk": self.allocation.pk},
             "allocation-lines": {"pk": self.allocation.pk},
             "allocation-inputs": {"pk": self.allocation.pk},

@@ -62,6 +62,16 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
             reverse("compliance-period", args=[pilot]),
             {403: {"verifier"}, 404: {"borealis viewer"}},
         ),
+        "cases": (reverse("cases"), {403: {"verifier"}}),
+        "new case": (reverse("case-new", args=[code]), {403: {"verifier"} | OVERSEERS}),
+        "case": (reverse("case", args=[world.case.pk]), {403: {"verifier"}, 404: {"borealis viewer"}}),
+        "sanctions": (reverse("sanctions"), {403: {"verifier"}}),
+        "debt": (reverse("debt", args=[code]), {403: {"verifier"} | OVERSEERS}),
+        "missing reports": (reverse("estimates", args=[code]), {403: everybody - OVERSEERS}),
+        "enforcement": (
+            reverse("operator-enforcement", args=[world.cobalt.operator.pk]),  # type: ignore[union-attr]
+            {403: everybody - OVERSEERS},
+        ),
         "approvals": (reverse("approvals"), {}),
         "approval": (reverse("approval", args=[world.approval.pk]), {404: everybody - ACME - OVERSEERS}),
         "tokens": (reverse("tokens"), {}),

@@ -1,14 +1,15 @@
 """A world with something on every page: trades, resting orders, reports, proposals, a second scheme."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import uuid4
 
 from accounts.models import Approval, User
 from exchange.models import Market, Order
 from exchange.services import markets, matching, orders
 from registry.ledger.models import LedgerAccount
-from registry.models import AllocationRun, Period, Report
-from registry.services import caps, operators, reports, surrenders, transfers, verification
+from registry.models import AllocationRun, Case, Period, Report
+from registry.services import caps, cases, operators, reports, surrenders, transfers, verification
 from registry.services.reports import LineInput
 from tests.cast import (
     LARGE_TRANSFER,
@@ -57,6 +58,17 @@ class World:
     measured: Report
     approval: Approval
     run: AllocationRun
+
+    @cached_property
+    def case(self) -> Case:
+        """A case that Acme opened about its verified report."""
+        return cases.open_correction(
+            actor=self.acme.initiator,
+            operator=self.acme.operator,  # type: ignore[arg-type]
+            period=self.period,
+            grounds="Counted twice.",
+            now=REPORTING,
+        )
 
     @property
     def account(self) -> LedgerAccount:
