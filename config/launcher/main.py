@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from config.launcher import bootstrap, demo, lint, lock, suite
@@ -72,9 +73,14 @@ def _run(argv: list[str]) -> int:
                 return subprocess.run(words, env={**os.environ, **servers.environment}).returncode
     if len(argv) == 1:
         print(USAGE)
-    if command in WITHOUT_SERVERS or {"--help", "-h"} & set(words):
+    if command in WITHOUT_SERVERS or {"--help", "-h"} & set(words) or _is_file_alone(command, words):
         return _django(argv)
     return _django_with_servers(argv)
+
+
+def _is_file_alone(command: str, words: list[str]) -> bool:
+    """Whether a published run is worked out from its downloaded file, as by a stranger who has nothing else."""
+    return command == "recompute" and any(Path(word).is_file() for word in words)
 
 
 def _django_with_servers(argv: list[str]) -> int:

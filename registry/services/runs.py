@@ -71,7 +71,8 @@ def publish(
 
 def public(now: datetime) -> QuerySet[PublishedRun]:
     """Return the runs that everybody may read, the latest first. Letters wait until their period publishes names."""
-    shown = ~Q(kind=STATUS) | Q(period__status="closed", period__names_public_at__lte=now)
+    named = Q(period__names_public_at__isnull=True) | Q(period__names_public_at__lte=now)
+    shown = ~Q(kind=STATUS) | Q(period__status="closed") & named
     return PublishedRun.objects.filter(shown).select_related("period__scheme").order_by("-published_at", "-id")
 
 
