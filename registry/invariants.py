@@ -251,6 +251,11 @@ INVARIANTS: list[Invariant] = [
                                            OR sink.reference <> 'surrender:' || c.code || '-' || p.year
                                            OR v.id IS NULL OR v.scheme_id <> p.scheme_id
                                            OR v.year > p.year AND first.kind NOT IN ('set_off', 'remainder')
+                                              AND NOT (first.received_at >= p.surrender_due
+                                                       AND EXISTS (SELECT FROM registry_rule r
+                                                                    WHERE r.scheme_id = p.scheme_id
+                                                                      AND r.name = 'sanction.mode'
+                                                                      AND r.value = '"PERMITS"'))
                        ) AS misplaced
                   FROM ledger_transfer t
                   JOIN ledger_balance debit ON debit.id = t.debit_id
