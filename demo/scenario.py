@@ -17,16 +17,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
 from django.db.models import F, Sum
 
 from accounts.models import Approval, Organisation, User
-from accounts.services import approvals, organisations
+from accounts.services import approvals
 from common import clock
 from common.errors import Refused
 from common.idempotency import derive_key
 from demo import inputs as story_inputs
-from demo.cast import AUDITOR, PARTIES, PASSWORD, PEOPLE, REGULATOR, VERIFIER, Party
+from demo import people
+from demo.cast import AUDITOR, PARTIES, PEOPLE, VERIFIER, Party
 from demo.inputs import Activity, Figures
 from demo.strategies import Intention, View, decide
 from demo.tables import Teller
@@ -137,22 +137,9 @@ def _at(year: int, month: int, day: int, hour: int = 9) -> datetime:
 
 def _people(story: Story, now: datetime) -> None:
     story.teller.line("Admitting 15 organisations and their people ...")
-    hashed = make_password(PASSWORD)  # once: hashing is slow on purpose, and all demo log-ins share it
-    for person in PEOPLE:
-        story.users[person.email] = User.objects.create_user(person.email, name=person.name)
-    User.objects.filter(email__in=story.users).update(password=hashed)
-    story.organisations[REGULATOR] = organisations.establish_regulator(name=REGULATOR, officer=story.senior, now=now)
     kinds = {VERIFIER: "verifier", AUDITOR: "auditor", **{party.name: party.kind for party in PARTIES}}
-    for name, kind in kinds.items():
-        story.organisations[name] = organisations.open_organisation(actor=story.senior, name=name, kind=kind, now=now)
-    for person in PEOPLE:
-        organisations.grant_role(
-            actor=story.senior,
-            user=story.person(person.email),
-            organisation=story.organisations[person.organisation],
-            role=person.role,
-            now=now,
-        )
+    cast = people.admit(PEOPLE, kinds, now)
+    story.users, story.organisations = dict(cast.users), dict(cast.organisations)
 
 
 def _schemes(story: Story, now: datetime) -> tuple[Scheme, Scheme]:

@@ -6,6 +6,7 @@ out, and `worked.md` says by hand what it has to be.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 YEARS = (2024, 2025)
@@ -52,7 +53,7 @@ class Bid:
 
 @dataclass(frozen=True)
 class Deal:
-    """Permits of a period that one operator sends another at a price, before its deadline or after it."""
+    """Permits of a period that one operator sends another at a price, during its year or after its deadline."""
 
     seller: str
     buyer: str
@@ -62,16 +63,30 @@ class Deal:
 
 
 @dataclass(frozen=True)
+class Days:
+    """On which days people act for one period, beside the deadlines of the calendar, which nobody here chooses."""
+
+    allocate: date
+    sell: date
+    deal: date
+    report: date
+    verify: date
+    reserve: date
+    surrender: date
+    deal_late: date
+    make_good: date
+
+
+@dataclass(frozen=True)
 class Year:
     """What happens in one period."""
 
     year: int
+    days: Days
     figures: tuple[Figure, ...]
     """What the desk uploads before it allocates."""
     offered: int | None
     """Permits of the sale; None is all that the auction account then has. Nought is no sale."""
-    sale_on: str
-    """MM-DD of the year."""
     bids: tuple[Bid, ...]
     deals: tuple[Deal, ...]
     use: Mapping[str, int]
@@ -116,6 +131,17 @@ EU_LIKE = Book(
     years=(
         Year(
             2024,
+            Days(
+                allocate=date(2024, 7, 1),
+                sell=date(2024, 10, 15),
+                deal=date(2024, 11, 5),
+                report=date(2025, 2, 10),
+                verify=date(2025, 3, 10),
+                reserve=date(2025, 7, 15),
+                surrender=date(2025, 9, 22),
+                deal_late=date(2025, 10, 8),
+                make_good=date(2025, 10, 14),
+            ),
             figures=(
                 Figure(AURORA, 2022, _d("200000"), _d("180000000")),
                 Figure(BOREAL, 2022, _d("150000"), _d("150000000")),
@@ -123,7 +149,6 @@ EU_LIKE = Book(
                 Figure(DELTA, 2022, _d("50000"), _d("60000000")),
             ),
             offered=None,
-            sale_on="10-15",
             bids=(
                 Bid(AURORA, _d("75.00"), 500_000_000),
                 Bid(BOREAL, _d("74.00"), 416_423_652),
@@ -138,6 +163,17 @@ EU_LIKE = Book(
         ),
         Year(
             2025,
+            Days(
+                allocate=date(2025, 7, 1),
+                sell=date(2025, 10, 15),
+                deal=date(2025, 11, 5),
+                report=date(2026, 2, 9),
+                verify=date(2026, 3, 9),
+                reserve=date(2026, 7, 15),
+                surrender=date(2026, 9, 21),
+                deal_late=date(2026, 10, 7),
+                make_good=date(2026, 10, 13),
+            ),
             figures=(
                 Figure(AURORA, 2023, _d("400000"), _d("344000000")),
                 Figure(BOREAL, 2023, _d("250000"), _d("237500000")),
@@ -145,7 +181,6 @@ EU_LIKE = Book(
                 Figure(DELTA, 2023, _d("80000"), _d("92000000")),
             ),
             offered=156_112_375,
-            sale_on="10-15",
             bids=(Bid(CIRRUS, _d("73.00"), 104_855_897), Bid(DELTA, _d("71.00"), 51_256_478)),
             deals=(),
             use={AURORA: 300_000_000, BOREAL: 220_000_000, CIRRUS: 140_000_000, DELTA: 70_000_000},
@@ -169,6 +204,17 @@ CALIFORNIA_LIKE = Book(
     years=(
         Year(
             2024,
+            Days(
+                allocate=date(2024, 2, 28),
+                sell=date(2024, 5, 15),
+                deal=date(2024, 6, 12),
+                report=date(2025, 6, 2),
+                verify=date(2025, 7, 21),
+                reserve=date(2025, 7, 15),
+                surrender=date(2025, 9, 15),
+                deal_late=date(2025, 11, 6),
+                make_good=date(2025, 11, 10),
+            ),
             figures=(
                 Figure(PACIFIC, 2023, _d("6000")),
                 Figure(SIERRA, 2023, _d("5000")),
@@ -176,7 +222,6 @@ CALIFORNIA_LIKE = Book(
                 Figure(REDWOOD, 2023, _d("1000")),
             ),
             offered=6_000_000,
-            sale_on="05-15",
             bids=(
                 Bid(PACIFIC, _d("32.00"), 1_500_000),
                 Bid(SIERRA, _d("30.00"), 1_490_000),
@@ -188,6 +233,17 @@ CALIFORNIA_LIKE = Book(
         ),
         Year(
             2025,
+            Days(
+                allocate=date(2025, 10, 27),
+                sell=date(2025, 11, 19),
+                deal=date(2025, 12, 10),
+                report=date(2026, 6, 1),
+                verify=date(2026, 7, 20),
+                reserve=date(2026, 7, 15),
+                surrender=date(2026, 10, 19),
+                deal_late=date(2026, 11, 5),
+                make_good=date(2026, 11, 9),
+            ),
             figures=(
                 Figure(PACIFIC, 2024, _d("6600")),
                 Figure(SIERRA, 2024, _d("4800")),
@@ -195,7 +251,6 @@ CALIFORNIA_LIKE = Book(
                 Figure(REDWOOD, 2024, _d("800")),
             ),
             offered=3_600_000,
-            sale_on="05-14",
             bids=(
                 Bid(PACIFIC, _d("34.00"), 900_000),
                 Bid(SIERRA, _d("33.00"), 900_000),
@@ -227,9 +282,19 @@ RGGI_LIKE = Book(
     years=(
         Year(
             2024,
+            Days(
+                allocate=date(2024, 2, 28),
+                sell=date(2024, 6, 5),
+                deal=date(2024, 9, 10),
+                report=date(2025, 1, 10),
+                verify=date(2025, 1, 24),
+                reserve=date(2025, 7, 15),
+                surrender=date(2025, 2, 24),
+                deal_late=date(2025, 6, 16),
+                make_good=date(2025, 6, 18),
+            ),
             figures=(),
             offered=40_000_000,
-            sale_on="06-05",
             bids=(
                 Bid(HUDSON, _d("24.00"), 10_000_000),
                 Bid(CATSKILL, _d("22.00"), 10_000_000),
@@ -242,9 +307,19 @@ RGGI_LIKE = Book(
         ),
         Year(
             2025,
+            Days(
+                allocate=date(2025, 2, 28),
+                sell=date(2025, 6, 4),
+                deal=date(2025, 9, 10),
+                report=date(2026, 1, 9),
+                verify=date(2026, 1, 23),
+                reserve=date(2026, 7, 15),
+                surrender=date(2026, 2, 23),
+                deal_late=date(2026, 6, 15),
+                make_good=date(2026, 6, 17),
+            ),
             figures=(),
             offered=28_000_000,
-            sale_on="06-04",
             bids=(
                 Bid(HUDSON, _d("36.00"), 7_000_000),
                 Bid(CATSKILL, _d("34.00"), 7_000_000),
@@ -274,6 +349,17 @@ AI_ALLOWANCE = Book(
     years=(
         Year(
             2024,
+            Days(
+                allocate=date(2024, 2, 28),
+                sell=date(2024, 5, 15),
+                deal=date(2024, 6, 12),
+                report=date(2025, 2, 10),
+                verify=date(2025, 3, 10),
+                reserve=date(2025, 7, 15),
+                surrender=date(2025, 9, 22),
+                deal_late=date(2025, 10, 2),
+                make_good=date(2025, 10, 6),
+            ),
             figures=(
                 Figure(ATLAS, 2022, _d("3e24"), own=_d("1.0e-12")),
                 Figure(BOREALIS, 2022, _d("2e24"), own=_d("0.8e-12")),
@@ -282,7 +368,6 @@ AI_ALLOWANCE = Book(
                 Figure(DELPHI, 2024, need=150_000),
             ),
             offered=200_000,
-            sale_on="05-15",
             bids=(Bid(COBALT, _d("2.50"), 200_000),),
             deals=(
                 Deal(DELPHI, COBALT, 100_000, _d("2.40")),
@@ -293,6 +378,17 @@ AI_ALLOWANCE = Book(
         ),
         Year(
             2025,
+            Days(
+                allocate=date(2025, 2, 28),
+                sell=date(2025, 5, 14),
+                deal=date(2025, 11, 5),
+                report=date(2026, 2, 9),
+                verify=date(2026, 3, 9),
+                reserve=date(2026, 7, 15),
+                surrender=date(2026, 9, 21),
+                deal_late=date(2026, 10, 1),
+                make_good=date(2026, 10, 5),
+            ),
             figures=(
                 Figure(ATLAS, 2023, _d("3.4e24"), own=_d("1.0e-12")),
                 Figure(BOREALIS, 2023, _d("2.6e24"), own=_d("0.8e-12")),
@@ -301,7 +397,6 @@ AI_ALLOWANCE = Book(
                 Figure(DELPHI, 2025, need=100_000),
             ),
             offered=0,
-            sale_on="05-14",
             bids=(),
             deals=(
                 Deal(BOREALIS, COBALT, 300_000, _d("2.70")),

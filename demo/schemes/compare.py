@@ -5,6 +5,9 @@ from decimal import Decimal
 
 from demo.schemes.worked import Cell, Row, Tables
 
+YEARS = ("year", "indicator of")
+"""Columns that hold years."""
+
 
 def differences(worked: Tables, told: Tables) -> list[str]:
     """List every place where two sets of tables differ, with both figures; empty where all agrees.
@@ -35,18 +38,18 @@ def _differing(heading: str, worked: Sequence[Row], told: Sequence[Row]) -> Iter
             if figure != by_registry[column]:
                 yield (
                     f"{heading}, row {number} ({_name_of(by_hand)}), {column}: "
-                    f"{show(figure)} by hand, {show(by_registry[column])} in the registry"
+                    f"{show(figure, column)} by hand, {show(by_registry[column], column)} in the registry"
                 )
 
 
-def show(figure: Cell) -> str:
+def show(figure: Cell, column: str = "") -> str:
     """Write a figure as the documents do: grouped by thousands, years as they are."""
-    if isinstance(figure, Decimal):
-        return f"{figure:,}" if abs(figure) >= 10_000 or figure != figure.to_integral_value() else f"{figure}"
-    return figure
+    if isinstance(figure, Decimal) and column not in YEARS:
+        return f"{figure:,}"
+    return str(figure)
 
 
 def _name_of(row: Row) -> str:
     """Name a row by its first texts and its year."""
-    names = [show(value) for column, value in row.items() if isinstance(value, str) or column == "year"]
+    names = [show(value, column) for column, value in row.items() if isinstance(value, str) or column in YEARS]
     return ", ".join(names[:3]) or "row"
