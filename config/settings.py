@@ -169,6 +169,7 @@ CELERY_BEAT_SCHEDULE = {
     "plan-years": {"task": "registry.plan_years", "schedule": crontab(minute="20")},
     "execute-due-approvals": {"task": "accounts.execute_due_approvals", "schedule": schedule(timedelta(seconds=30))},
     "derive-serial-blocks": {"task": "ledger.derive_serial_blocks", "schedule": schedule(timedelta(seconds=30))},
+    "look-at-limits": {"task": "registry.look_at_limits", "schedule": crontab(hour="0", minute="45")},
     "keep-identity": {"task": "registry.keep_identity", "schedule": crontab(hour="1", minute="15")},
     "remind-of-tasks": {"task": "accounts.remind", "schedule": crontab(minute="7")},
     "reconcile": {"task": "ledger.reconcile", "schedule": crontab(hour="0", minute="30")},

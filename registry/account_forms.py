@@ -55,7 +55,7 @@ class OrganisationField(forms.ModelChoiceField):  # type: ignore[type-arg]
 class HolderForm(ActForm):
     """The new holder of an account."""
 
-    holder = OrganisationField(label="New holder", empty_label=None)
+    holder = OrganisationField(label="New holder", empty_label="Choose one")
     agreement = forms.CharField(label="Contract or decision", max_length=200, help_text="Kept with the journal.")
     field_of: ClassVar = {
         "agreement_missing": "agreement",
@@ -89,7 +89,7 @@ class TermsForm(ActForm):
 class OpeningForm(ActForm):
     """A further account for a holder."""
 
-    holder = OrganisationField(label="Holder", empty_label=None)
+    holder = OrganisationField(label="Holder", empty_label="Choose one")
     kind = forms.ChoiceField(label="Kind", choices=[(kind, KIND_LABELS[kind]) for kind in KINDS])
     operator = forms.ModelChoiceField(
         label="Operator",
@@ -133,7 +133,7 @@ class GroupForm(ActForm):
 class MemberForm(ReasonForm):
     """An organisation that joins a group."""
 
-    organisation = OrganisationField(label="Organisation", empty_label=None)
+    organisation = OrganisationField(label="Organisation", empty_label="Choose one")
     field_of: ClassVar = {
         "reason_missing": "reason",
         "member_of_a_group": "organisation",

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from common import clock
-from registry.services import cases, due, enforcement, identity, transactions, year
+from registry.services import cases, due, enforcement, groups, identity, transactions, year
 from registry.services.transactions import trust
 
 
@@ -34,3 +34,9 @@ def keep_identity() -> None:
     """Let identity documents expire on their day, and remind their holders before it."""
     identity.expire_documents(now=clock.now())
     identity.remind_of_expiry(now=clock.now())
+
+
+@shared_task(name="registry.look_at_limits", acks_late=True, ignore_result=True)
+def look_at_limits() -> None:
+    """Find the holding limits that the turn of a year or new rules breach."""
+    groups.find_rollover_breaches(now=clock.now())

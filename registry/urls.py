@@ -45,7 +45,7 @@ urlpatterns = [
     path("registry/freezes/<uuid:freeze_id>/lift/", freezes.lift, name="freeze-lift"),
     path("registry/freezes/serials/<uuid:freeze_id>/lift/", freezes.lift_serials, name="serial-freeze-lift"),
     path("registry/serials/", freezes.serials, name="serials"),
-    path("public/freezes/", freezes.notices, name="freezes"),
+    path("freezes/", freezes.notices, name="freezes"),
     path("holdings/", holdings.holding_list, name="holdings"),
     path("holdings/<slug:number>/<slug:asset_code>/", holdings.statement, name="account-statement"),
     path(

@@ -22,7 +22,7 @@ def still_open(account: LedgerAccount) -> list[Refused]:
     found = []
     resting = Order.objects.filter(position__account=account, status__in=RESTING).count()
     if resting:
-        found.append(Refused("orders_open", f"{resting:,} orders are open. Cancel them first."))
+        found.append(Refused("orders_open", f"Open orders: {resting:,}. Cancel them first."))
     unsettled = Position.objects.filter(account=account).filter(Q(bought_lots__gt=0) | Q(sold_lots__gt=0))
     markets = ", ".join(unsettled.order_by("market__code").values_list("market__code", flat=True))
     if markets:

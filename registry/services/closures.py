@@ -13,9 +13,10 @@ from django.db.models import Q, Sum
 from accounts.models import Approval, User
 from accounts.services import approvals, audit
 from common.errors import Refused, require_none
+from common.quantities import format_money
 from registry.grades import accounts_of, grade_of
 from registry.ledger import services as ledger
-from registry.ledger.models import Balance, LedgerAccount
+from registry.ledger.models import Asset, Balance, LedgerAccount
 from registry.models import Case, DebtEntry, Operator, Period, Report, Sanction, Transaction, TrustedAccount
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.services.accounts import set_grade
@@ -58,19 +59,29 @@ def against_moving(account: LedgerAccount) -> list[Refused]:
     found = []
     held = Balance.objects.filter(account=account, held__gt=0).select_related("asset").order_by("asset__code")
     if held:
-        what = ", ".join(f"{one.held:,} {one.asset}" for one in held)
+        what = ", ".join(_written(one.asset, one.held) for one in held)
         found.append(Refused("something_held", f"Held for orders, transfers or a freeze: {what}. Let that end first."))
     open_transactions = Transaction.objects.filter(Q(sender=account) | Q(receiver=account), status__in=WAITING).count()
     if open_transactions:
         found.append(
-            Refused("transactions_open", f"{open_transactions:,} transactions wait. Carry them out or cancel them.")
+            Refused(
+                "transactions_open",
+                f"Transactions that wait: {open_transactions:,}. Cancel them, or let them end.",
+            )
         )
     pending = TrustedAccount.objects.filter(
         Q(account=account) | Q(trusted=account), status__in=["proposed", "waiting"]
     ).count()
     if pending:
-        found.append(Refused("trust_pending", f"{pending:,} additions to trusted lists wait. Decide them first."))
+        found.append(Refused("trust_pending", f"Additions to trusted lists that wait: {pending:,}. Decide them first."))
     return [*found, *still_open(account)]
+
+
+def _written(asset: Asset, quantity: int) -> str:
+    """Write a quantity as people count it: money in its unit, permits as whole numbers."""
+    if asset.kind == Asset.Kind.CURRENCY:
+        return f"{format_money(quantity)} {asset.code.upper()}"
+    return f"{quantity:,} {asset.name}"
 
 
 def _without_reason(reason: str) -> list[Refused]:
@@ -89,7 +100,7 @@ def _balances(account: LedgerAccount) -> list[Refused]:
     left = Balance.objects.filter(account=account).exclude(balance=0).select_related("asset").order_by("asset__code")
     if not left:
         return []
-    what = ", ".join(f"{one.balance:,} {one.asset}" for one in left)
+    what = ", ".join(_written(one.asset, one.balance) for one in left)
     return [Refused("balance_left", f"Something is left: {what}. Send, surrender or pay it out first.")]
 
 
@@ -117,7 +128,7 @@ def _operator(operator: Operator, account: LedgerAccount, now: datetime) -> list
         found.append(Refused("cases_open", f"{name}: cases are open. Decide them first."))
     unpaid = Sanction.objects.filter(operator=operator, status__in=["due", "in_appeal"]).count()
     if unpaid:
-        found.append(Refused("sanctions_unpaid", f"{name}: {unpaid:,} sanctions are not paid."))
+        found.append(Refused("sanctions_unpaid", f"{name}: sanctions that are not paid: {unpaid:,}."))
     debt = DebtEntry.objects.filter(operator=operator).aggregate(sum=Sum("quantity"))["sum"] or 0
     if debt:
         found.append(Refused("debts_open", f"{name}: a debt of {debt:,} permits is open."))

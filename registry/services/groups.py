@@ -175,6 +175,28 @@ def find_breaches(*, organisation_id: UUID, reason: str, now: datetime) -> list[
 
 
 @transaction.atomic(durable=True)
+def find_rollover_breaches(*, now: datetime) -> int:
+    """Look at everybody's limits, as the turn of a year or new rules may breach them; return how many were found.
+
+    One organisation of each group stands for all of it. A breach that is known stays the one it is.
+    """
+    if not limited_periods(now):
+        return 0
+    groups = dict(GroupMember.objects.filter(until__isnull=True).values_list("organisation_id", "group_id"))
+    holders = (
+        Organisation.objects.filter(ledger_accounts__balances__balance__gt=0, kind__in=["firm", "lab"])
+        .distinct()
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    one_of_each = {groups.get(holder, holder): holder for holder in holders}
+    return sum(
+        len(find_breaches(organisation_id=holder, reason="The year or the rules changed.", now=now))
+        for holder in one_of_each.values()
+    )
+
+
+@transaction.atomic(durable=True)
 def settle_breach(*, actor: User, breach: LimitBreach, now: datetime) -> LimitBreach:
     """Look at a breach again: cured, or after its day consigned by force as far as possible."""
     regulator_of(actor)

@@ -129,6 +129,27 @@ def test_what_is_held_cannot_be_consigned_and_leaves_the_breach_overdue(
     assert (ended.status, ended.consigned) == ("consigned", 1_000)
 
 
+def test_the_turn_of_a_year_or_of_the_rules_is_looked_at_each_night(
+    regulator: Regulator, acme: Party, borealis: Party, period: Period, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert groups.find_rollover_breaches(now=OPENING) == 0
+    stricter = LimitRule(holding=HoldingLimit(p1=Decimal("0.3"), base=CAP, p2=Decimal("0.1")))
+    monkeypatch.setattr(
+        "registry.services.groups.policy_at", lambda scheme, on: replace(policy_at(scheme, on), limits=stricter)
+    )
+
+    found = [groups.find_rollover_breaches(now=OPENING) for _ in range(2)]
+
+    breach = LimitBreach.objects.get()
+    assert found == [1, 0]
+    assert (breach.organisation, breach.group, breach.limit_quantity, breach.counted) == (
+        acme.organisation,
+        None,
+        3_000,
+        ACME_PERMITS,
+    )
+
+
 def test_a_limit_that_is_kept_is_no_breach(regulator: Regulator, acme: Party, cobalt: Party, period: Period) -> None:
     assert merged(regulator, acme, cobalt) is None
 
