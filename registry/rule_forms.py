@@ -237,6 +237,11 @@ class RuleForm(forms.Form):
                 self.fields[name].required = False
 
     @property
+    def unit(self) -> str:
+        """What stands after the one figure that the value is; nothing after a value of another kind."""
+        return self.parameter.unit if isinstance(self.parameter.kind, Whole | Count | Amount) else ""
+
+    @property
     def value_groups(self) -> list[tuple[str, list[forms.BoundField]]]:
         """The fields of the value, those of one entry of a list together under its legend."""
         groups: dict[str, list[forms.BoundField]] = {}

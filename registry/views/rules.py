@@ -19,7 +19,7 @@ from common.forms import DayField
 from registry import rulebook
 from registry.engine import parameters as engine
 from registry.engine.parameters import CHAPTERS, PARAMETERS, Parameter, SpanChange
-from registry.engine.parameters.kinds import Amount, Json, ListOf, Record, Span, Whole
+from registry.engine.parameters.kinds import Amount, Json, ListOf, Record, Span, Whole, YearDay
 from registry.models import RuleChange, Scheme
 from registry.rulebook import RuleInForce
 from registry.services import rules
@@ -223,6 +223,9 @@ def shown(parameter: Parameter, value: Json) -> Shown:
         return Shown(
             text="" if value else "none", rows=tuple((key, _text(each)) for key, each in sorted(value.items()))
         )
+    if isinstance(kind, YearDay) and value is not None:
+        years, day = kind.read(value, parameter.name, [])
+        return Shown(f"{date.fromisoformat(f'2001-{day}'):%-d %B} Y{f'{years:+d}' if years else ''}")
     if isinstance(kind, Whole | Amount) and value is not None:
         return Shown(_grouped(value))
     return Shown(_text(value))

@@ -16,7 +16,12 @@ from tests.api.asking import field_codes, refused
 from tests.api.world import Caller
 from tests.cast import OPENING, Regulator
 
-RULE = {"name": "sanction.rate_minor", "value": "12000", "valid_from": "2027-01-01", "source": "Order 7"}
+RULE: dict[str, Any] = {
+    "name": "sanction.rate_minor",
+    "value": "12000",
+    "valid_from": "2027-01-01",
+    "source": "Order 7",
+}
 
 
 @pytest.fixture

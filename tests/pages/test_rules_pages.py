@@ -84,6 +84,7 @@ def test_anybody_reads_the_rules_of_any_day(change: RuleChange, scheme: Scheme, 
     assert "proposed by a desk officer, approved by a senior officer" in after
     assert "AUTO_DEDUCT" in after and "Cost containment tiers" in after
     assert "Desmond" not in after and "Sena" not in after
+    assert "30 September Y+1" in after  # the default of the surrender deadline
 
 
 @pytest.mark.parametrize("day", ["yesterday", "2026-13-01", "0001-01-01", "9" * 40])
