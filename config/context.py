@@ -30,6 +30,7 @@ LABELS = {
     "approvals": "Approvals",
     "transparency": "Transparency",
     "rules": "Rules",
+    "runs": "Runs",
 }
 
 
@@ -37,7 +38,7 @@ def frame(request: HttpRequest) -> dict[str, object]:
     """Return the context of the base template."""
     user = getattr(request, "user", None)  # a request refused by the first middleware has no user yet
     if user is None or not user.is_authenticated:
-        return {"nav": _navigation(request, ("transparency", "freezes", "rules")), "now": clock.now()}
+        return {"nav": _navigation(request, ("transparency", "freezes", "rules", "runs")), "now": clock.now()}
     acting = acting_in(request)
     return {
         "acting": acting,

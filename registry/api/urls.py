@@ -12,6 +12,7 @@ from registry.api import (
     holdings,
     reports,
     rules,
+    runs,
     schemes,
     transactions,
     transfers,
@@ -21,6 +22,7 @@ router = SimpleRouter(use_regex_path=False)
 router.register("schemes", schemes.Schemes, "scheme")
 router.register("periods", schemes.Periods, "period")
 router.register("allocations", allocations.Allocations, "allocation")
+router.register("runs", runs.Runs, "run")
 router.register("accounts", holdings.Accounts, "account")
 router.register("holdings", holdings.Holdings, "holding")
 router.register("groups", accounts.Groups, "group")
@@ -68,6 +70,7 @@ urlpatterns = [
     path("reports/", reports.Reports.as_view({"get": "list", "post": "create"}), name="report-list"),
     path("reports/codecarbon/", reports.CodeCarbonFiles.as_view({"post": "create"}), name="report-codecarbon"),
     path("reports/<uuid:pk>/", reports.Reports.as_view({"get": "retrieve"}), name="report-detail"),
+    path("runs/<uuid:pk>/document/", runs.RunDocuments.as_view({"get": "read"}), name="run-document"),
     path(
         "allocations/<uuid:pk>/lines/",
         allocations.AllocationLines.as_view({"get": "list"}),

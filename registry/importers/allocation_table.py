@@ -153,7 +153,7 @@ def _repeated(rows: Collection[FigureRow]) -> list[RowError]:
     errors = []
     for row in rows:
         key = (row.operator, row.year, row.product)
-        if key in first and row.operator:
+        if key in first and row.operator and row.year:  # what cannot be read repeats nothing
             sentence = f"Line {first[key]} is for the same operator, year and product: merge them."
             errors.append(RowError(row.line, "operator", "row_twice", sentence))
         first.setdefault(key, row.line)

@@ -62,6 +62,7 @@ def _period_page(request: HttpRequest, acting: Acting, found: Period, form: CapF
         "proposals": Approval.objects.filter(
             act=caps.PUBLISH_CAP, parameters__period=str(found.pk), status__in=["proposed", "waiting"]
         ),
+        "cap_by_rules": caps.cap_by_rules(found) if found.status == "draft" else None,
         "runs": AllocationRun.objects.filter(period=found).select_related("drafted_by"),
         "reporting": selectors.reporting_table(found, clock.now()),
         "may_act": acting.has(*OFFICERS),
@@ -134,7 +135,7 @@ def discard_allocation(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 
 def _run(run_id: uuid.UUID) -> AllocationRun:
     run = (
-        AllocationRun.objects.select_related("period__scheme", "period__permit", "drafted_by", "journal")
+        AllocationRun.objects.select_related("period__scheme", "period__permit", "drafted_by", "journal", "published")
         .filter(pk=run_id)
         .first()
     )

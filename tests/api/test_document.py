@@ -109,6 +109,9 @@ def test_public_operations_need_no_token(document: dict[str, Any]) -> None:
             "compliance",
             "allocations",
             "allocations/{id}",
+            "runs",
+            "runs/{id}",
+            "runs/{id}/document",
             "certificates/{id}",
         )
     }

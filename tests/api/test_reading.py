@@ -83,13 +83,15 @@ KEYS: dict[str, set[str]] = {
         "executed_at",
     },
     "allocation-lines": {"id", "organisation", "method", "figures", "claim", "quantity"},
+    "run-list": {"id", "kind", "period", "number", "sha256", "rules_sha256", "published_at"},
+    "run-document": {"format", "kind", "scheme", "period", "year", "rules", "inputs", "result"},
     "settlement-list": {"id", "market", "batch", "trades", "account", "asset", "net", "journal", "at"},
     "audit-event-list": {
         "id", "at", "actor", "action", "subject_type", "subject_id", "organisation", "details",
     },
 }  # fmt: skip
 KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("scheme", "period", "market", "account", "allocation")}
-KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("approval", "report", "order")}
+KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("approval", "report", "order", "run")}
 
 INSIDE: dict[str, set[str]] = {
     "organisation": ORGANISATION,
@@ -224,6 +226,7 @@ def test_filters_narrow(closed: World) -> None:
         ("obligation-list", {"period": code}, {"period": "ai-flop-2030"}),
         ("surrender-list", {"period": code}, {"organisation": str(uuid4())}),
         ("allocation-list", {"period": code}, {"period": "ai-flop-2030"}),
+        ("run-list", {"period": code, "kind": "allocation"}, {"period": "ai-flop-2030"}),
         ("settlement-list", {"market": code, "batch": 1, "asset": "eur"}, {"batch": 2}),
         ("sanction-list", {"status": "due"}, {"status": "paid"}),
         ("order-list", {"market": code, "side": "sell", "status": "partially_filled"}, {"entered_from": later}),

@@ -63,6 +63,8 @@ class World:
             "case-detail": {"pk": self.case.pk},
             "allocation-detail": {"pk": self.allocation.pk},
             "allocation-lines": {"pk": self.allocation.pk},
+            "run-detail": {"pk": self.allocation.published.pk},
+            "run-document": {"pk": self.allocation.published.pk},
             "allocation-inputs": {"pk": self.allocation.pk},
             "report-evidence": {"pk": self.report.pk},
             "report-lines": {"pk": self.report.pk},

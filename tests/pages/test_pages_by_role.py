@@ -80,6 +80,13 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         "desk draft": (reverse("desk-period", args=[world.draft.code]), {403: everybody - OVERSEERS}),
         "new allocation": (reverse("allocation-new", args=[code]), {403: everybody - OVERSEERS}),
         "allocation run": (reverse("allocation-run", args=[world.run.pk]), {403: everybody - OVERSEERS}),
+        "figures": (reverse("allocation-figures", args=[code]), {403: everybody - OVERSEERS}),
+        "figures template": (reverse("figures-template", args=[code]), {403: everybody - OVERSEERS}),
+        "stability": (reverse("stability", args=[code]), {403: everybody - OVERSEERS}),
+        "sale": (reverse("sale", args=[code]), {403: everybody - OVERSEERS}),
+        "runs": (reverse("runs"), {}),
+        "run": (reverse("run", args=[world.run.published.pk]), {}),
+        "run document": (reverse("run-file", args=[world.run.published.pk]), {}),
         "allocation inputs": (reverse("run-inputs", args=[world.run.pk]), {403: everybody - OVERSEERS}),
         "estimate": (
             reverse("estimate", args=[code, world.cobalt.operator.pk]),  # type: ignore[union-attr]
@@ -106,7 +113,9 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
     }
 
 
-PUBLIC = {"transparency", "transparency of a period", "transparency of the pilot", "open file"}
+PUBLIC = {
+    "transparency", "transparency of a period", "transparency of the pilot", "open file", "runs", "run", "run document",
+}  # fmt: skip
 NOWHERE = {"transparency of a draft", "open file before its time", "no certificate"}
 
 
@@ -148,6 +157,7 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
             "/markets/nowhere/", "/markets/nowhere/live/",
             "/holdings/HR-1/nothing/", "/holdings/HR-1/nothing/statement.csv",
             f"/reports/{nobody}/", f"/reports/{nobody}/evidence/", f"/approvals/{nobody}/", "/compliance/nowhere-2026/",
+            f"/runs/{nobody}/", f"/runs/{nobody}/document/", "/desk/periods/nowhere-2026/figures/",
             "/desk/periods/nowhere-2026/", f"/desk/allocations/{nobody}/",
             "/public/nowhere/", "/public/nowhere/permits.csv",
             f"/public/{world.period.code}/nothing.csv", f"/public/{world.period.code}/nothing.json",

@@ -13,6 +13,7 @@ from django.db import transaction
 from common.errors import Forbidden, Refused, SeveralRefusals
 from registry.engine import allocation as engine
 from registry.engine.allocation import Stage
+from registry.invariants import INVARIANTS
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance, LedgerAccount
 from registry.models import AllocationRun, AllocationTable, CohortCheck, DebtEntry, Period, PublishedRun, Scheme
@@ -106,6 +107,13 @@ def by_kind(period: Period) -> dict[str, int]:
     return {kind: quantity for kind, quantity in found.items() if quantity}
 
 
+def nothing_is_amiss() -> None:
+    """Let every invariant of allocations look at the database."""
+    found = {each.name: each.check(None) for each in INVARIANTS if "allocation" in each.name}
+    assert len(found) == 3
+    assert {name: offender for name, (_, offender) in found.items() if offender} == {}
+
+
 def draft(regulator: Regulator, period: Period, stage: Stage = Stage.INITIAL) -> AllocationRun:
     return allocation.draft_by_rules(actor=regulator.desk, period=period, now=cast.OPENING, stage=stage)
 
@@ -160,6 +168,7 @@ def test_rules_and_figures_become_permits_and_a_run_that_anybody_can_work_out(
         "containment": 400,
         "auction": 4_900,
     }
+    nothing_is_amiss()
     consigned = LedgerAccount.objects.get(kind="consignment")
     assert consigned.owner == acme.organisation
 
@@ -305,6 +314,7 @@ def test_a_settlement_takes_back_what_was_too_much_and_gives_what_was_too_little
         "auction": 10_000 - 1_400 - 650,
     }
     assert PublishedRun.objects.filter(kind="allocation").count() == 2
+    nothing_is_amiss()
     again = draft(regulator, capped_period, Stage.SETTLEMENT)
     with pytest.raises(Refused, match="settled already"):
         allocation.propose_run(actor=regulator.desk, run=again, now=cast.OPENING)
