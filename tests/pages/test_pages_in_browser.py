@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from exchange.models import Market, Order
 from exchange.services import orders
-from registry.models import Period
+from registry.models import Period, Transaction
 from tests.cast import OPENING, Party, Regulator
 from tests.pages.conftest import NARROW, WIDE, OpenPage
 from tests.pages.world import World, open_market
@@ -33,7 +33,11 @@ def pages_of(world: World) -> dict[str, list[str]]:
             reverse("transfer"), reverse("reports"), reverse("report-new"), reverse("report", args=[world.measured.pk]),
             reverse("compliance"), reverse("compliance-period", args=[code]), reverse("tokens"),
         ],
-        "acme approver": [reverse("approvals"), reverse("approval", args=[world.approval.pk])],
+        "acme approver": [
+            reverse("approvals"), reverse("approval", args=[world.approval.pk]), reverse("transactions"),
+            reverse("transaction", args=[Transaction.objects.get(approval=world.approval).pk]),
+            reverse("cancellation-new"), reverse("trusted-accounts"),
+        ],
         "verifier": [reverse("home"), reverse("report", args=[world.submitted.pk])],
         "senior officer": [
             reverse("home"), reverse("desk"), reverse("desk-period", args=[code]),
