@@ -18,6 +18,7 @@ from accounts.models import Approval, User
 from accounts.services import approvals, audit
 from common.database import assert_in_transaction
 from common.errors import Refused, SeveralRefusals, require, require_none
+from common.idempotency import fingerprint
 from registry import rulebook
 from registry.engine import cap
 from registry.engine import parameters as engine
@@ -106,6 +107,10 @@ def propose_change(
     `entries` are JSON as in a rule document. Rules whose day is past or locked need a reason.
     """
     regulator = regulator_of(actor)
+    asked = fingerprint({"title": title, "reason_code": reason_code, "entries": entries, "document": document})
+    repeated = Approval.objects.filter(key=key, act=CHANGE_RULES, organisation=regulator).first() if key else None
+    if repeated is not None and repeated.parameters["asked_sha256"] == asked:
+        return repeated  # also when it has been decided since, and the rules have moved on
     book = rulebook.history(scheme)
     rules = read_rules(entries) if document is None else rules_of_document(book, document)
     found = preview_of(book, rules, _today(scheme, now))
@@ -121,6 +126,7 @@ def propose_change(
             "title": title.strip(),
             "reason_code": reason_code,
             "based_on": book.version,
+            "asked_sha256": asked,
             "entries": [engine.write_entry(entry) for entry in rules],
             "preview": found.document(),
         },

@@ -333,6 +333,19 @@ def test_the_same_key_proposes_once(propose: Callable[..., Approval]) -> None:
     assert Approval.objects.count() == 1
 
 
+def test_the_same_request_gives_the_same_proposal_also_after_it_was_published(
+    propose: Callable[..., Approval], regulator: Regulator
+) -> None:
+    key = cast.key()
+    proposal = propose(key=key)
+    regulator.approve(proposal)
+
+    assert propose(key=key).pk == proposal.pk
+    with pytest.raises(Refused) as refused:
+        propose(rule("cap.lock_years", 2), key=key)
+    assert refused.value.code == "key_reused"
+
+
 def test_a_proposal_lapses_when_another_overtakes_it(propose: Callable[..., Approval], regulator: Regulator) -> None:
     first, second = propose(rule("cap.lock_years", 2)), propose(rule("cap.lock_years", 3, "2028-01-01"))
     regulator.approve(first)
