@@ -30,6 +30,7 @@ from registry.models import (
     Period,
     Report,
     Scheme,
+    Transaction,
 )
 from registry.permissions import regulator_of
 from registry.services.reports import RowsRefused
@@ -148,7 +149,7 @@ def operator_data(period: Period) -> list[engine.OperatorData]:
     known = _from_tables(scheme, period.year)
     verified, own = _from_reports(scheme)
     used = _outputs_used(period)
-    delivered = _delivered(period)
+    delivered = _delivered(period, operators)
     debts = dict(
         DebtEntry.objects.filter(operator__scheme=scheme)
         .order_by()
@@ -253,11 +254,20 @@ def _outputs_used(period: Period) -> dict[str, dict[str, dict[int, Exact]]]:
     return used
 
 
-def _delivered(period: Period) -> dict[object, int]:
-    """Return the free permits that an executed run of the same period has delivered by claims already."""
+def _delivered(period: Period, operators: Collection[Operator]) -> dict[object, int]:
+    """Return the free permits that an executed run of the same period has delivered by claims, and nobody took back."""
     lines = AllocationLine.objects.filter(run__period=period, run__status="executed", quantity__gt=0)
     sums = lines.exclude(method__in=[SET_ASIDE, NEW_ENTRANTS]).order_by().values("operator_id")
-    return dict(sums.annotate(given=Sum("quantity")).values_list("operator_id", F("given")))
+    delivered = dict(sums.annotate(given=Sum("quantity")).values_list("operator_id", F("given")))
+    if not delivered:
+        return {}
+    undone = Transaction.objects.filter(
+        kind="allocate", status="reversed", asset=period.permit_id, sender__reference=f"total:{period.code}"
+    )
+    rows = undone.order_by().values("organisation_id").annotate(back=Sum("quantity"))
+    back = dict(rows.values_list("organisation_id", F("back")))
+    by_operator = {operator.pk: back.get(operator.organisation_id, 0) for operator in operators}
+    return {operator: given - by_operator.get(operator, 0) for operator, given in delivered.items()}
 
 
 def _last_day(operator: Operator) -> date | None:

@@ -16,8 +16,17 @@ from registry.engine.allocation import Stage
 from registry.invariants import INVARIANTS
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance, LedgerAccount
-from registry.models import AllocationRun, AllocationTable, CohortCheck, DebtEntry, Period, PublishedRun, Scheme
-from registry.services import allocation, allocation_data, central, rules, runs
+from registry.models import (
+    AllocationRun,
+    AllocationTable,
+    CohortCheck,
+    DebtEntry,
+    Period,
+    PublishedRun,
+    Scheme,
+    Transaction,
+)
+from registry.services import allocation, allocation_data, central, rules, runs, transactions
 from registry.services.reports import RowsRefused
 from tests import cast
 from tests.cast import Party, Regulator
@@ -288,6 +297,15 @@ def test_a_settlement_takes_back_what_was_too_much_and_gives_what_was_too_little
     execute(regulator, draft(regulator, capped_period))
     assert by_kind(capped_period) == {"issuance": -10_000, "holding": 2_100, "reserve": 3_900, "auction": 4_000}
     assert DebtEntry.objects.count() == 0
+    undone = transactions.reverse(
+        actor=regulator.desk,
+        original=Transaction.objects.get(kind="allocate", receiver=borealis.account),
+        reason="It was given before its time.",
+        key=cast.key(),
+        now=cast.OPENING,
+    )
+    assert undone.approval is not None
+    regulator.approve(undone.approval)
     _spend(cobalt, capped_period, 650)
     upload(
         HEADER
@@ -300,7 +318,7 @@ def test_a_settlement_takes_back_what_was_too_much_and_gives_what_was_too_little
     run = draft(regulator, capped_period, Stage.SETTLEMENT)
     execute(regulator, run)
 
-    # Acme 700 - 500 = 200 back; Borealis 900 - 700 = 200 more; Cobalt owes 100 and has 50 left
+    # Acme 700 - 500 = 200 back; Borealis, whose 700 were taken back, all 900; Cobalt owes 100 and has 50 left
     holdings = {one.account.number: _held(one, capped_period) for one in parties}
     assert holdings == {acme.account.number: 500, borealis.account.number: 900, cobalt.account.number: 0}
     owed = dict.fromkeys((one.operator for one in parties), 0)
