@@ -4,7 +4,6 @@ from accounts.services import approvals
 from registry.services import (
     accounts,
     allocation,
-    bulk,
     caps,
     cases,
     cash,
@@ -32,7 +31,6 @@ def register_all() -> None:
         *allocation.ACTS,
         *cash.ACTS,
         *transactions.ACTS,
-        *bulk.ACTS,
         *outages.ACTS,
         *rules.ACTS,
         *founding.ACTS,
