@@ -95,7 +95,7 @@ INVARIANTS: list[Invariant] = [
               JOIN registry_period p ON p.id = s.period_id
               JOIN registry_suspension x ON x.scheme_id = p.scheme_id
                AND s.received_at > x.stopped_at AND s.received_at < coalesce(x.resumed_at, 'infinity')
-             WHERE s.received_at <= %(as_of)s::timestamptz
+             WHERE s.received_at <= %(as_of)s::timestamptz AND s.reverses_id IS NULL
              ORDER BY s.id""",
     ),
 ]

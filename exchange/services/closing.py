@@ -12,6 +12,7 @@ person who is on holiday. Each step is one durable transaction that ends by writ
 at any instant, a closing goes on where it stopped; what a step did before it was killed never happened.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,8 @@ from exchange.permissions import may_close_periods
 from exchange.services import locks, markets, matching, settlement
 from registry.models import Period
 from registry.services import compliance, obligations, reminders, rules, schemes, surrenders, suspensions, year
+
+log = logging.getLogger(__name__)
 
 Result = Mapping[str, object]
 
@@ -71,7 +74,10 @@ def close_period(*, actor: User, period: Period, now: datetime) -> PeriodClosing
 def continue_closings(*, now: datetime) -> int:
     """Take the due steps of every closing that was started; return how many closings are still not finished."""
     for closing in PeriodClosing.objects.filter(finished_at__isnull=True).order_by("pk"):
-        _take_due_steps(closing, None, now)
+        try:
+            _take_due_steps(closing, None, now)
+        except Exception:  # one closing that waits for a person must not keep the others waiting
+            log.exception("the closing %s cannot go on", closing.pk)
     return PeriodClosing.objects.filter(finished_at__isnull=True).count()
 
 

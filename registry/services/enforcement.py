@@ -150,7 +150,12 @@ def is_suspended(operator: Operator) -> bool:
 
 
 def period_to_set_off(operator: Operator) -> Period | None:
-    """Return the oldest period whose missing permits the next free delivery covers, if a step said so."""
+    """Return the oldest period whose missing permits the next free delivery covers, if a step said so.
+
+    While a court has stopped the scheme nothing is surrendered, and the delivery is the operator's.
+    """
+    if Suspension.objects.filter(scheme=operator.scheme_id, resumed_at__isnull=True).exists():
+        return None
     return _still_short(operator, "SET_OFF")
 
 

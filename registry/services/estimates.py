@@ -25,7 +25,7 @@ from registry.engine.refusals import Refusal
 from registry.engine.rounding import exact, exact_text, half_up, obligation_permits
 from registry.models import Operator, Period, Report, Scheme
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
-from registry.services import compliance, operators, receipts, reports, rules, verification
+from registry.services import compliance, operators, receipts, reports, rules, suspensions, verification
 
 SET_ESTIMATES = "registry.set_estimates"
 IN_FORCE = ("verified", "determined")
@@ -188,6 +188,7 @@ def _set(
     reports.require_liable(operator, period)
     figure = flop if operator.scheme.metric == Scheme.Metric.FLOP else co2e_g
     require(0 < figure < MAX_FLOP, "quantity_out_of_range", f"Estimate above 0, in {operator.scheme.unit_name}.")
+    suspensions.require_running(period.scheme_id)
     require(received_at >= period.report_due, "reports_not_due", f"{period} takes reports until {period.report_due}.")
     in_force = Report.objects.filter(operator=operator, period=period, status__in=IN_FORCE).first()
     require(in_force is None, "report_in_force", "There is a figure for this period already.")
