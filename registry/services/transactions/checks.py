@@ -321,7 +321,12 @@ def report_in_force(facts: Facts) -> Refused | None:
     if facts.sender is None or facts.period is None or facts.asked.by_order:
         return None
     operator = facts.batch.operators.get((facts.sender.owner_id, facts.period.scheme_id))
-    if operator is None or not blocked_by_missing_report(operator, facts.batch.now):
+    if operator is None:
+        return None
+    blocked = facts.batch.blocked
+    if operator.pk not in blocked:
+        blocked[operator.pk] = blocked_by_missing_report(operator, facts.batch.now)
+    if not blocked[operator.pk]:
         return None
     return Refused(
         "report_missing",

@@ -244,6 +244,8 @@ class Batch:
             lambda: defaultdict(int)
         )
         """What the movements counted so far have changed for each owner, by asset and kind of account."""
+        self.blocked: dict[uuid.UUID, bool] = {}
+        """Which operators a check has found blocked or not, so that it asks once for each."""
 
     def count(self, facts: Facts) -> None:
         """Count a movement as made for those that are looked at after it."""
