@@ -4,6 +4,7 @@ from accounts.services import approvals
 from registry.services import (
     accounts,
     allocation,
+    bulk,
     caps,
     cases,
     cash,
@@ -31,6 +32,7 @@ def register_all() -> None:
         *allocation.ACTS,
         *cash.ACTS,
         *transactions.ACTS,
+        *bulk.ACTS,
         *outages.ACTS,
         *rules.ACTS,
         *founding.ACTS,
