@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from uuid import uuid4
 
+import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -73,3 +74,24 @@ def test_what_keeps_the_rules_from_giving_an_allocation_is_listed(world: World, 
     assert sale.status_code == 422
     assert "Line 2" in sale.content.decode()
     assert not Approval.objects.filter(act="registry.sale").exists()
+
+
+@pytest.mark.parametrize("person", ["auditor", "market monitor", "acme approver", "verifier"])
+def test_only_officers_act(person: str, world: World, as_person: AsPerson) -> None:
+    client = as_person(person)
+    before = Approval.objects.count(), AllocationRun.objects.count(), AllocationTable.objects.count()
+    number = world.account.number
+    forms: dict[str, dict[str, object]] = {
+        "allocation-figures": {"key": str(uuid4()), "table": table(f"operator,year,use\n{number},2020,5\n")},
+        "allocation-by-rules": {"stage": "INITIAL"},
+        "stability": {},
+        "sale": {"key": str(uuid4()), "offered": "1", "bids": f"{number}, 10, 1"},
+        "propose-cap-by-rules": {},
+    }
+
+    answers = {
+        name: client.post(reverse(name, args=[world.period.code]), values).status_code for name, values in forms.items()
+    }
+
+    assert answers == dict.fromkeys(forms, 403)
+    assert before == (Approval.objects.count(), AllocationRun.objects.count(), AllocationTable.objects.count())
