@@ -16,7 +16,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from accounts.services import audit, tasks  # noqa: E402
+from accounts.services import audit  # noqa: E402
 from registry.models import DueWork  # noqa: E402
 from registry.services import due  # noqa: E402
 
@@ -39,7 +39,6 @@ def main(place: str, now: datetime) -> None:
         audit.record = die  # the service's last write, before the transaction is committed
         return result
 
-    assert tasks is not None
     due.HANDLERS["issue"] = due.Handler(usual.label, work)
     due.run_due(now=now)
 

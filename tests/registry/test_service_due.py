@@ -68,13 +68,17 @@ def test_nobody_is_reminded_of_what_is_done(period: Period) -> None:
 
 
 def test_work_that_fails_keeps_why_stops_nobody_and_is_tried_again_later(
-    draft_period: Period, handle: Callable[..., None]
+    regulator: Regulator, draft_period: Period, handle: Callable[..., None]
 ) -> None:
-    tries = []
+    tries: list[object] = []
 
     def fail_twice(work: DueWork, now: object) -> due.Result:
         Task.objects.create(
-            key=f"left behind {len(tries)}", kind="x", organisation=_office(), title="x", created_at=OPENING
+            key=f"left behind {len(tries)}",
+            kind="x",
+            organisation=regulator.organisation,
+            title="x",
+            created_at=OPENING,
         )
         tries.append(now)
         if len(tries) < 3:
@@ -232,9 +236,3 @@ def test_a_worker_killed_at_any_instant_leaves_nothing_half_done(draft_period: P
     assert set(states(draft_period).values()) == {"done"}
     assert Task.objects.filter(kind="year_issue").count() == 1
     assert AuditEvent.objects.filter(action="registry.due_work.issue").count() == 1
-
-
-def _office() -> "object":
-    from accounts.models import Organisation
-
-    return Organisation.objects.get(kind="regulator")

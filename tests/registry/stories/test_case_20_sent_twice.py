@@ -1,5 +1,6 @@
 """Late case 20: whoever sends the same thing twice gets the first result back, whatever happened in between."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -44,7 +45,13 @@ def test_the_same_surrender_again_is_the_first_one_even_after_the_deadline(
     """The answer to the first was lost on its way; the client asks again when it is too late, and loses nothing."""
     owe(acme, verity, period, 100, clock)
     assert acme.operator is not None
-    sent = {"actor": acme.initiator, "operator": acme.operator, "period": period, "quantity": 100, "key": uuid4()}
+    sent: dict[str, Any] = {
+        "actor": acme.initiator,
+        "operator": acme.operator,
+        "period": period,
+        "quantity": 100,
+        "key": uuid4(),
+    }
     first = surrenders.surrender(**sent, now=clock.now())
     close_registry(period, clock, period.surrender_due)
 
