@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser
+from rest_framework.parsers import BaseParser, DataAndFiles, MultiPartParser
 
 from common.problems import BodyTooLarge
 
@@ -52,6 +53,23 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number")
+
+
+class OneForm(MultiPartParser):
+    """A form with a file in it, no longer in all than any other body."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Context = None
+    ) -> "DataAndFiles[Any, Any]":
+        """Return fields and files; the length is asked before anything is read."""
+        assert parser_context is not None
+        length = str(parser_context["request"].META.get("CONTENT_LENGTH") or "0")
+        if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise BodyTooLarge
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except SuspiciousOperation as error:  # more fields or files than anybody needs
+            raise ParseError(f"The form cannot be read: {str(error)[:200]}") from error
 
 
 class CsvBytes(BaseParser):

@@ -28,12 +28,14 @@ PROBLEM: Document = {
         "detail": {"type": "string", "description": "A sentence that tells a person what to do."},
         "errors": {
             "type": "array",
-            "description": "With the code fields_refused: each refused field.",
+            "description": "With fields_refused: each refused field. With rows_refused: each refused cell of a file.",
             "items": {
                 "type": "object",
-                "required": ["pointer", "code", "detail"],
+                "required": ["code", "detail"],
                 "properties": {
                     "pointer": {"type": "string", "description": "JSON pointer into the body."},
+                    "line": {"type": "string", "description": "Line of a file, the header being the first."},
+                    "column": {"type": "string", "description": "Column of a file."},
                     "code": {"type": "string"},
                     "detail": {"type": "string"},
                 },

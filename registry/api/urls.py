@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from registry.api import (
     accounts,
     allocations,
+    bulk,
     calendar,
     cases,
     compliance,
@@ -62,6 +63,8 @@ urlpatterns = [
     ),
     path("certificates/<uuid:pk>/", transactions.Certificates.as_view({"get": "read"}), name="certificate-detail"),
     path("transfers/", transfers.Transfers.as_view({"get": "list", "post": "create"}), name="transfer-list"),
+    path("transfers/bulk/", bulk.BulkTransfers.as_view({"post": "create"}), name="transfer-bulk"),
+    path("surrenders/bulk/", bulk.BulkSurrenders.as_view({"post": "create"}), name="surrender-bulk"),
     path("surrenders/", compliance.Surrenders.as_view({"get": "list", "post": "create"}), name="surrender-list"),
     path("cases/", cases.Cases.as_view({"get": "list", "post": "create"}), name="case-list"),
     path("cases/<uuid:pk>/", cases.Cases.as_view({"get": "retrieve"}), name="case-detail"),

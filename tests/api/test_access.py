@@ -107,12 +107,14 @@ RULE = {"name": "sanction.rate_minor", "value": "12000", "valid_from": "2099-01-
 OVERSIGHT_ONLY = {"audit-event-list", "allocation-inputs"}
 
 ONCE = {
+    "transfer-bulk": {"post"},
+    "surrender-bulk": {"post"},
     "transaction-cancellation": {"post"},
     "transaction-confirmation": {"post"},
     "trusted-account-list": {"post"},
     "trusted-account-detail": {"delete"},
 }
-"""Acts that one thing lets happen once: in test_transactions.py every role tries them on a fresh one."""
+"""Acts that one thing lets happen once, or that take a file: in tests of their own every role tries them."""
 
 OWN_TOKENS = {"token-list": {"post"}, "token-detail": {"delete"}}
 """Making and revoking one's own tokens has its own tests and its own rules."""
