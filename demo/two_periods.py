@@ -11,6 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Min, QuerySet
 
 from accounts.models import Approval, User
 from accounts.services import approvals
@@ -144,18 +148,13 @@ class TwoPeriods:
 
     def _next_due(self, until: datetime) -> datetime | None:
         """Return the next instant at which something of this scheme is due."""
-        code = self.book.name
-        instants = [
-            DueWork.objects.filter(scheme__code=code, status="planned").order_by("due_at").values_list("due_at"),
-            Enforcement.objects.filter(period__scheme__code=code, status="planned")
-            .order_by("due_at")
-            .values_list("due_at"),
-            Transaction.objects.filter(asset__period__scheme__code=code, status="delayed")
-            .order_by("execute_after")
-            .values_list("execute_after"),
-        ]
-        found = [row[0] for query in instants if (row := query.first()) and row[0] <= until]
-        return min(found, default=None)
+        waiting: tuple[tuple[QuerySet[Any], str], ...] = (
+            (DueWork.objects.filter(scheme=self._scheme, status="planned"), "due_at"),
+            (Enforcement.objects.filter(period__scheme=self._scheme, status="planned"), "due_at"),
+            (Transaction.objects.filter(asset__period__scheme=self._scheme, status="delayed"), "execute_after"),
+        )
+        instants = [query.aggregate(first=Min(instant))["first"] for query, instant in waiting]
+        return min((instant for instant in instants if instant is not None and instant <= until), default=None)
 
     def _do_what_is_due(self, now: datetime) -> None:
         """Do what the scheduler does every minute."""
@@ -192,8 +191,9 @@ class TwoPeriods:
     def _open(self, year: Year, now: datetime) -> None:
         """Open the period with the days of the rules' calendar."""
         period = open_period_by_rules(actor=self.cast.desk, scheme=self._scheme, year=year.year, now=now)
-        reports_by, permits_by = (f"{instant:%-d %B %Y}" for instant in (period.report_due, period.surrender_due))
-        self._say(now, f"{period} prepared: reports by {reports_by}, permits by {permits_by} (UTC).")
+        last_days = [(instant - timedelta(seconds=1)).astimezone(period.scheme.tz) for instant in _deadlines(period)]
+        reports_by, permits_by = (f"{day:%-d %B %Y}" for day in last_days)
+        self._say(now, f"{period} prepared: reports are due by {reports_by}, permits by {permits_by}.")
 
     def _publish_cap(self, year: Year, now: datetime) -> None:
         """Publish the cap that the rules give the year."""
@@ -427,7 +427,7 @@ class TwoPeriods:
 
     # Parts ------------------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def _scheme(self) -> Scheme:
         return Scheme.objects.select_related("currency").get(code=self.book.name)
 
@@ -459,6 +459,10 @@ class TwoPeriods:
 
     def _say(self, now: datetime, what: str) -> None:
         self.teller.line(f"{now:%Y-%m-%d}  {what}")
+
+
+def _deadlines(period: Period) -> tuple[datetime, datetime]:
+    return period.report_due, period.surrender_due
 
 
 def admit(book: Book, now: datetime) -> Cast:

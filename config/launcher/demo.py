@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace, servers: Servers, listener: socket.socket 
             _empty_external_database(os.environ["DATABASE_URL"])
         _migrate(crew, servers)
         start_worker(crew)
-        code = crew.run([*MANAGE, "story", *(["--data", str(options.data)] if options.data else [])])
+        code = crew.run([*MANAGE, "story", *_story_options(options)])
         if code:
             raise Problem(f"The story failed (code {code}). The lines above and {places.state_folder('log')} say why.")
         if listener:
@@ -63,6 +63,12 @@ def _run(options: argparse.Namespace, servers: Servers, listener: socket.socket 
             _serve(crew, listener, address)
     finally:
         crew.stop()
+
+
+def _story_options(options: argparse.Namespace) -> list[str]:
+    """Return what the story is told about itself."""
+    data = ["--data", str(options.data)] if options.data else []
+    return data + (["--scheme", options.scheme] if options.scheme else [])
 
 
 def start_worker(crew: Crew) -> None:
@@ -111,6 +117,11 @@ def _parse(words: list[str]) -> argparse.Namespace:
         "--data",
         type=Path,
         help="folder with the measured data sets, else ../shared/data; `none` for the built-in published figures",
+    )
+    parser.add_argument(
+        "--scheme",
+        choices=sorted(path.parent.name for path in (places.CHECKOUT / "demo" / "schemes").glob("*/rules.json")),
+        help="tell two periods of this shipped scheme instead, and compare them with the tables worked by hand",
     )
     options = parser.parse_args(words)
     if options.data and options.data != Path("none"):

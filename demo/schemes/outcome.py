@@ -162,8 +162,8 @@ class _Outcome:
         moved = Transfer.objects.filter(
             debit__account__reference__in=sources, asset=period.permit_id, credit__account__in=self.by_account
         )
-        for account, permits in moved.values_list("credit__account_id", "amount"):
-            won[self.by_account[account]] = won.get(self.by_account[account], 0) + permits
+        for buyer, permits in moved.values_list("credit__account_id", "amount"):
+            won[self.by_account[buyer]] = won.get(self.by_account[buyer], 0) + permits
         released = self._released(period)
         for document in self._documents(period, "sale"):
             result = document["result"]
