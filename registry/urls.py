@@ -4,6 +4,7 @@ from django.urls import path
 
 from registry.views import (
     accounts,
+    bulk,
     cases,
     compliance,
     desk,
@@ -66,6 +67,14 @@ urlpatterns = [
     path("transfers/new/preview/", transactions.preview, name="transfer-preview"),
     path("cancellations/new/", transactions.cancellation, name="cancellation-new"),
     path("transactions/", transactions.transaction_list, name="transactions"),
+    path("transactions/bulk/", bulk.transfers, name="bulk-transfers"),
+    path("compliance/bulk-surrender/", bulk.surrenders, name="bulk-surrenders"),
+    path("bulk/transfers.csv", bulk.template_file, {"name": "transfers", "kind": "csv"}, name="bulk-transfers-csv"),
+    path("bulk/transfers.xlsx", bulk.template_file, {"name": "transfers", "kind": "xlsx"}, name="bulk-transfers-xlsx"),
+    path("bulk/surrenders.csv", bulk.template_file, {"name": "surrenders", "kind": "csv"}, name="bulk-surrenders-csv"),
+    path(
+        "bulk/surrenders.xlsx", bulk.template_file, {"name": "surrenders", "kind": "xlsx"}, name="bulk-surrenders-xlsx"
+    ),
     path("transactions/<uuid:transaction_id>/", transactions.transaction_detail, name="transaction"),
     path("transactions/<uuid:transaction_id>/cancel/", transactions.cancel, name="transaction-cancel"),
     path("transactions/<uuid:transaction_id>/accept/", transactions.accept, name="transaction-accept"),

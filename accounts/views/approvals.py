@@ -139,6 +139,7 @@ class Parameter:
     is_number: bool
     is_long: bool
     is_code: bool
+    is_table: bool = False
 
 
 def readable(parameters: Mapping[str, object]) -> list[Parameter]:
@@ -146,10 +147,21 @@ def readable(parameters: Mapping[str, object]) -> list[Parameter]:
     return [
         Parameter(
             name=name.removesuffix("_id").replace("_", " ").capitalize(),
-            value=json.dumps(value, indent=1) if isinstance(value, list | dict) else value,
+            value=json.dumps(value, indent=1) if isinstance(value, list | dict) and not _is_table(value) else value,
             is_number=isinstance(value, int) and not isinstance(value, bool),
             is_long=isinstance(value, list | dict),
             is_code=isinstance(value, str) and bool(CODE.fullmatch(value)),
+            is_table=_is_table(value),
         )
         for name, value in parameters.items()
     ]
+
+
+def _is_table(value: object) -> bool:
+    """Say whether a parameter is a table: the names of its columns, and rows of as many cells."""
+    return (
+        isinstance(value, dict)
+        and set(value) == {"columns", "rows"}
+        and bool(value["rows"])
+        and all(isinstance(row, list) and len(row) == len(value["columns"]) for row in value["rows"])
+    )

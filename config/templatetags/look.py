@@ -181,6 +181,18 @@ def control(field: BoundField) -> SafeString:
 
 
 @register.filter
+def is_whole(value: object) -> bool:
+    """Say whether a cell is a whole number, which stands to the right under its head."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@register.filter
+def is_whole_at(row: list[object], place: int) -> bool:
+    """Say the same of one cell of a row, for the head above it."""
+    return is_whole(row[place])
+
+
+@register.filter
 def is_choice_list(field: BoundField) -> bool:
     """Say whether a field is drawn as several radio buttons or check boxes, which need a legend instead of a label."""
     return isinstance(field.field.widget, RadioSelect | CheckboxSelectMultiple)
