@@ -25,9 +25,18 @@ from exchange.models import Market
 from registry import calendars
 from registry import selectors as registry
 from registry.models import AllocationRun, LetterRemoval, Period, Report
-from registry.services import due
+from registry.services import due, regimes
 
 TRADES_IN_FILE = 100_000
+
+REGIMES = {
+    "TARGET_ONLY": "Keeps a target and surrenders nothing",
+    "NOTIFY_ONLY": "Monitors, and tells when it passes the threshold",
+    "OPT_IN": "Takes part by choice",
+    "REPORT_ONLY": "Reports only",
+    "OUT": "Below every threshold",
+}
+"""What a lighter regime asks, in words."""
 
 
 @login_not_required
@@ -52,6 +61,7 @@ def period(request: HttpRequest, code: str) -> HttpResponse:
         "period": found,
         "overview": next((row for row in registry.public_overview() if row.period.pk == found.pk), None),
         "is_named": is_named,
+        "regimes": [(status, REGIMES.get(status.regime, status.regime)) for status in regimes.public_list(found)],
         "removals": LetterRemoval.objects.filter(period=found) if is_named else [],
         "permits": permits,
         "shares": [(place, place.quantity / permits.total if permits.total else 0) for place in permits.places],

@@ -2,9 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
+from django.test import Client
+from django.urls import reverse
 
 from common.errors import Refused
 from registry.engine.policy import Regime, Scope, Tier
@@ -35,7 +38,9 @@ def run_year(stage: Stage, at: datetime | None = None) -> dict[str, int]:
         return dict(regimes.run_year(stage.period, at or stage.clock.now()))
 
 
-def test_a_target_replaces_surrender_and_its_excess_is_charged_once(stage: Stage, govern: Ruling, acme: Party) -> None:
+def test_a_target_replaces_surrender_and_its_excess_is_charged_once(
+    stage: Stage, govern: Ruling, acme: Party, client: Client
+) -> None:
     """200 used against a target of 150: 50 x 20.00, and no permit is owed."""
     govern(scope=Scope(tiers=(FULL, TARGET)))
     stage.report(acme, 200)
@@ -48,6 +53,8 @@ def test_a_target_replaces_surrender_and_its_excess_is_charged_once(stage: Stage
     assert (charge.kind, charge.shortfall, charge.amount_minor) == ("target", 50, 100_000)
     assert (stage.standing(acme).owed, stage.standing(acme).status) == (0, "A")
     assert [status.regime for status in regimes.public_list(stage.period)] == ["TARGET_ONLY", "OUT"]
+    page = client.get(reverse("transparency-period", args=[stage.period.code])).content.decode()
+    assert "Keeps a target and surrenders nothing" in page
     assert broken() == []
 
 
@@ -113,7 +120,12 @@ def test_a_cohort_is_checked_once_a_year_and_confirms_who_shares_a_set_aside(
     stage: Stage, acme: Party, borealis: Party
 ) -> None:
     """Borealis is still an academic lab in 2026; nothing is known of 2027."""
-    asked = {"actor": stage.regulator.desk, "operator": operator(borealis), "year": 2026, "now": OPENING}
+    asked: dict[str, Any] = {
+        "actor": stage.regulator.desk,
+        "operator": operator(borealis),
+        "year": 2026,
+        "now": OPENING,
+    }
 
     regimes.check_cohort(holds=True, reason="Charter of the university.", **asked)
 
