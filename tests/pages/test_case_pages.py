@@ -74,9 +74,9 @@ def test_a_sanction_is_paid_by_its_operator_and_waived_by_two_officers(world: Wo
     assert world.acme.operator is not None and world.cobalt.operator is not None
     mine, other = (
         Sanction.objects.create(
-            operator=who.operator, period=world.period, shortfall=1, amount_minor=1_000, imposed_at=REPORTING
+            operator=operator, period=world.period, shortfall=1, amount_minor=1_000, imposed_at=REPORTING
         )
-        for who in (world.acme, world.cobalt)
+        for operator in (world.acme.operator, world.cobalt.operator)
     )
 
     assert "Pay" in as_person("acme trader").get(reverse("sanctions")).content.decode()

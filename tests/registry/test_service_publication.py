@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -78,7 +79,7 @@ def test_a_letter_is_removed_by_two_officers_and_the_removal_stays_public(
 ) -> None:
     stage.report(acme, 100)
     stage.close()
-    asked = {"actor": stage.regulator.desk, "operator": operator(acme), "period": stage.period}
+    asked: dict[str, Any] = {"actor": stage.regulator.desk, "operator": operator(acme), "period": stage.period}
 
     stage.approve(publication.propose_removal(reason="A court said so.", now=stage.clock.now(), **asked))
 

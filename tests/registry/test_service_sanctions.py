@@ -1,6 +1,7 @@
 """Sanctions: money by index or price, permits, waivers; paid from the account or by bank; and who may do what."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -118,7 +119,7 @@ class TestEndings:
             kind="target",
             imposed_at=stage.clock.now(),
         )
-        asked = {"actor": stage.regulator.desk, "reference": "line 7", "now": stage.clock.now()}
+        asked: dict[str, Any] = {"actor": stage.regulator.desk, "reference": "line 7", "now": stage.clock.now()}
 
         stage.approve(sanctions.propose_payment(sanction=sanction, **asked))
 
@@ -130,7 +131,7 @@ class TestEndings:
 
     def test_a_waiver_has_a_reason_and_known_factors(self, stage: Stage, acme: Party) -> None:
         sanction = short(stage, acme)
-        asked = {"actor": stage.regulator.desk, "sanction": sanction, "now": stage.clock.now()}
+        asked: dict[str, Any] = {"actor": stage.regulator.desk, "sanction": sanction, "now": stage.clock.now()}
         with pytest.raises(Refused) as no_reason:
             sanctions.propose_waiver(reason=" ", **asked)
         with pytest.raises(Refused) as no_factor:

@@ -1,6 +1,7 @@
 """Case 2: a report is found too low after an honest surrender: the difference is owed, without excess penalty."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,12 @@ def test_a_dismissed_correction_changes_nothing(stage: Stage, acme: Party) -> No
 def test_strangers_open_no_case_and_the_desk_does_not_decide_alone(stage: Stage, acme: Party, borealis: Party) -> None:
     """A correction is between the operator and the regulator, and two officers end it."""
     stage.report(acme, 100)
-    asked = {"operator": operator(acme), "period": stage.period, "grounds": "They cheat.", "now": cast.REPORTING}
+    asked: dict[str, Any] = {
+        "operator": operator(acme),
+        "period": stage.period,
+        "grounds": "They cheat.",
+        "now": cast.REPORTING,
+    }
     with pytest.raises(Refused) as refused:
         cases.open_correction(actor=borealis.initiator, **asked)
     assert refused.value.code == "not_permitted"

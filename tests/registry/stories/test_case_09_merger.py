@@ -8,7 +8,7 @@ import pytest
 
 from registry.engine.policy import HoldingLimit, LimitRule
 from registry.models import LimitBreach
-from registry.services import due, groups
+from registry.services import due, groups, rules
 from tests import cast
 from tests.cast import OPENING, Party
 from tests.registry.staging import Stage, broken, holds
@@ -20,9 +20,9 @@ def test_what_is_above_the_limit_after_five_days_is_put_up_for_auction(
     stage: Stage, acme: Party, borealis: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """4,000 and 2,000 permits are 1,000 above half of the cap, on Monday 2 March; 200 are surrendered in time."""
-    under_founding_terms = groups.policy_at
     monkeypatch.setattr(
-        groups, "policy_at", lambda scheme, on: replace(under_founding_terms(scheme, on), limits=HALF_OF_THE_CAP)
+        "registry.services.groups.policy_at",
+        lambda scheme, on: replace(rules.policy_at(scheme, on), limits=HALF_OF_THE_CAP),
     )
     group = groups.create_group(actor=stage.regulator.desk, name="Aurora", now=OPENING)
     for party in (acme, borealis):
