@@ -41,6 +41,20 @@ def test_data_folder_is_checked_before_any_work(home: Path, capsys: pytest.Captu
     assert "there is no folder" in capsys.readouterr().err
 
 
+def test_the_demo_tells_a_shipped_scheme_by_its_name_and_lists_them_for_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chosen, usual = demo._parse(["--scheme", "eu-like", "--data", "none"]), demo._parse([])
+
+    assert demo._story_options(chosen) == ["--data", "none", "--scheme", "eu-like"]
+    assert demo._story_options(usual) == []
+    with pytest.raises(SystemExit):
+        demo._parse(["--scheme", "atlantis"])
+    complaint = capsys.readouterr().err
+    for name in ("eu-like", "california-like", "rggi-like", "ai-allowance"):
+        assert name in complaint
+
+
 def test_second_demo_of_a_checkout_is_refused_and_told_where_the_first_is(checkout_state: Path) -> None:
     first = Claim(places.state_folder() / "demo.lock")
     assert first.take("process 4711, http://127.0.0.1:8000/")

@@ -18,8 +18,9 @@ from demo.schemes.books import AI_ALLOWANCE, BOOKS, EU_LIKE, RGGI_LIKE
 from demo.schemes.compare import differences
 from demo.schemes.worked import Tables
 from demo.tables import Teller
+from registry.engine import runs as engine_runs
 from registry.ledger.models import Balance
-from registry.models import DueWork, Sanction, Scheme, Transaction
+from registry.models import DueWork, PublishedRun, Sanction, Scheme, Transaction
 from registry.services import debts, founding, rules
 from tests.cast import Regulator, flop_scheme
 
@@ -56,6 +57,9 @@ def test_two_periods_come_to_what_was_worked_by_hand(name: str, monkeypatch: pyt
     assert " 0 broken" in text
     assert rules.export(scheme) == schemes.rule_document(name), "one import founded it, and nothing else was set"
     assert two_periods.told(name)
+    published = [run.document for run in PublishedRun.objects.all()]
+    assert {document["kind"] for document in published} >= {"allocation", "sale", "status"}
+    assert [line for document in published for line in engine_runs.differences(document)] == []
     assert not DueWork.objects.filter(scheme=scheme, status="failed").exists()
     assert not Transaction.objects.filter(status__in=["proposed", "delayed", "awaiting_receiver", "failed"]).exists()
     assert {*Sanction.objects.values_list("status", flat=True)} == {"paid"}
