@@ -301,7 +301,7 @@ def _receive(
 def receipts_of(approval: Approval) -> tuple[Surrender, ...]:
     """Return the receipts that an approved table of surrenders led to; none while it waits."""
     assert approval.act == SURRENDERS and approval.key is not None
-    return _receipts(approval.key, len(approval.parameters["table"]["rows"]))
+    return _receipts(approval.key, len(approval.parameters["content"]["rows"]))
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ def _propose(
             "sha256": file.sha256,
             "rows": len(lines),
             "totals": {"columns": ["permit", "quantity"], "rows": [list(each) for each in _totals(lines).items()]},
-            "table": {"columns": list(head), "rows": [line.cells() for line in lines]},
+            "content": {"columns": list(head), "rows": [line.cells() for line in lines]},
         },
         key=key,
         now=now,
@@ -494,7 +494,7 @@ def _frozen_transfers(approval: Approval) -> list[Line]:
     """Return the lines of a proposal, found again as the database has them now."""
     rows = [
         TransferRow(line, sender, to, permit, quantity, parse_money(price, minimum=0) if price else None, agreement)
-        for line, sender, to, permit, quantity, price, agreement in approval.parameters["table"]["rows"]
+        for line, sender, to, permit, quantity, price, agreement in approval.parameters["content"]["rows"]
     ]
     lines, errors = _transfer_lines(approval.organisation, rows)
     _refuse(errors)
@@ -504,7 +504,7 @@ def _frozen_transfers(approval: Approval) -> list[Line]:
 def _frozen_surrenders(approval: Approval) -> list[Line]:
     rows = [
         SurrenderRow(line, account, scheme, int(year), permit, quantity)
-        for line, account, scheme, year, permit, quantity in approval.parameters["table"]["rows"]
+        for line, account, scheme, year, permit, quantity in approval.parameters["content"]["rows"]
     ]
     lines, errors = _surrender_lines(approval.organisation, rows)
     _refuse(errors)

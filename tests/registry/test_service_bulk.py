@@ -184,7 +184,7 @@ def test_each_row_leaves_a_transaction_with_its_own_words_and_both_persons_are_k
     assert (row.price_minor, row.agreement, row.quantity) == (2540, "contract 7", 7)
     assert (row.proposed_by, row.receiver, row.status) == (acme.initiator, borealis.account, "completed")
     assert row.details == {"table": approval.parameters["sha256"], "approval": str(approval.pk)}
-    assert approval.parameters["table"] == {
+    assert approval.parameters["content"] == {
         "columns": ["line", "from", "to", "permit", "quantity", "price", "agreement"],
         "rows": [[2, acme.account.number, number, "ai-flop-2026", 7, "25.40", "contract 7"]],
     }
