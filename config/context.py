@@ -7,42 +7,81 @@ from accounts.acting import Acting, acting_in
 from accounts.models import Membership
 from common import clock
 
-PAGES: dict[str, tuple[str, ...]] = {
-    "firm": ("home", "markets", "holdings", "accounts", "reports", "compliance", "tasks", "approvals"),
-    "lab": ("home", "markets", "holdings", "accounts", "reports", "compliance", "tasks", "approvals"),
-    "verifier": ("home", "reports", "tasks"),
-    "regulator": ("home", "desk", "markets", "holdings", "accounts", "reports", "compliance", "tasks", "approvals"),
-    "auditor": ("home", "desk", "markets", "holdings", "accounts", "reports", "compliance", "approvals"),
-    "": ("home",),
+AREAS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "firm": (
+        ("home",),
+        ("markets",),
+        ("holdings", "transactions", "trusted-accounts", "accounts", "identity"),
+        ("reports",),
+        ("compliance", "cases", "sanctions"),
+        ("tasks", "approvals"),
+    ),
+    "verifier": (("home",), ("reports",), ("tasks",)),
+    "regulator": (
+        ("home",),
+        ("desk", "calendar", "rules", "runs"),
+        ("markets",),
+        ("accounts", "holdings", "transactions", "groups", "identity", "desk-freezes", "serials"),
+        ("reports",),
+        ("compliance", "cases", "sanctions"),
+        ("tasks", "approvals"),
+    ),
+    "auditor": (
+        ("home",),
+        ("desk", "calendar", "rules", "runs"),
+        ("markets",),
+        ("accounts", "holdings", "transactions", "groups", "serials"),
+        ("reports",),
+        ("compliance", "cases", "sanctions"),
+        ("approvals",),
+    ),
+    "": (("home",),),
 }
-"""The addresses in the navigation, by the kind of organisation acted for. Each view asks for itself who may read it."""
+"""The areas of the navigation by the kind of organisation acted for, each with its pages; the first names the area.
+
+Each view asks for itself who may read it.
+"""
+
+PUBLIC = (("transparency",), ("rules",), ("runs",), ("freezes",))
 
 LABELS = {
     "home": "Overview",
     "desk": "Schemes",
+    "calendar": "Calendar",
+    "rules": "Rules",
+    "runs": "Runs",
     "markets": "Markets",
-    "holdings": "Holdings",
     "accounts": "Accounts",
+    "holdings": "Holdings",
+    "transactions": "Transactions",
+    "trusted-accounts": "Trusted accounts",
+    "groups": "Groups",
+    "identity": "Identity",
+    "desk-freezes": "Freezes",
+    "serials": "Serial numbers",
     "freezes": "Frozen permits",
     "reports": "Reports",
     "compliance": "Compliance",
+    "cases": "Cases",
+    "sanctions": "Sanctions",
     "tasks": "Tasks",
     "approvals": "Approvals",
     "transparency": "Transparency",
-    "rules": "Rules",
-    "runs": "Runs",
 }
+
+Links = list[tuple[str, str, bool]]
+"""Label, address, and whether one is there."""
 
 
 def frame(request: HttpRequest) -> dict[str, object]:
     """Return the context of the base template."""
     user = getattr(request, "user", None)  # a request refused by the first middleware has no user yet
     if user is None or not user.is_authenticated:
-        return {"nav": _navigation(request, ("transparency", "freezes", "rules", "runs")), "now": clock.now()}
+        return {**_navigation(request, PUBLIC), "now": clock.now()}
     acting = acting_in(request)
     return {
         "acting": acting,
-        "nav": _navigation(request, PAGES[acting.kind]),
+        **_navigation(request, AREAS["firm" if acting.trades else acting.kind]),
         "organisation": acting.organisation.name if acting.organisation else "",
         "organisation_choices": [
             (choice.name, str(choice.pk), choice == acting.organisation) for choice in acting.choices
@@ -53,9 +92,17 @@ def frame(request: HttpRequest) -> dict[str, object]:
     }
 
 
-def _navigation(request: HttpRequest, names: tuple[str, ...]) -> list[tuple[str, str, bool]]:
-    addresses = [(LABELS[name], reverse(name)) for name in names]
-    return [(label, address, request.path.startswith(address)) for label, address in addresses]
+def _navigation(request: HttpRequest, areas: tuple[tuple[str, ...], ...]) -> dict[str, Links]:
+    """Return the areas, and the pages of the area one is in: the one whose address is the longest start of ours."""
+    addresses = {name: reverse(name) for area in areas for name in area}
+    starts = [name for name, address in addresses.items() if request.path.startswith(address)]
+    here = max(starts, key=lambda name: len(addresses[name]), default="")
+    area_here = next((area for area in areas if here in area), ())
+    pages = area_here if len(area_here) > 1 else ()
+    return {
+        "nav": [(LABELS[area[0]], addresses[area[0]], area is area_here) for area in areas],
+        "area": [(LABELS[name], addresses[name], name == here) for name in pages],
+    }
 
 
 def _roles(acting: Acting) -> str:

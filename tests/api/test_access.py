@@ -67,6 +67,8 @@ READS: dict[str, tuple[set[str], int]] = {
     "statement": (OWN, 404),
     "approval-list": (EVERYBODY_WITH_TOKEN, 401),
     "approval-detail": (OWN, 404),
+    "task-list": (EVERYBODY_WITH_TOKEN, 401),
+    "task-detail": (OWN, 404),
     "report-list": (EVERYBODY_WITH_TOKEN, 401),
     "report-detail": (OWN | {"verifier"}, 404),
     "allocation-lines": (EVERYBODY_WITH_TOKEN, 401),

@@ -115,6 +115,9 @@ def test_public_operations_need_no_token(document: dict[str, Any]) -> None:
             "runs/{id}",
             "runs/{id}/document",
             "certificates/{id}",
+            "freezes",
+            "serial-freezes",
+            "serials",
         )
     }
 

@@ -59,6 +59,7 @@ class World:
             "period-detail": {"code": self.period.code},
             "account-detail": {"number": self.acme.account.number},
             "approval-detail": {"pk": self.approval.pk},
+            "task-detail": {"pk": self.approval.task.pk},
             "report-detail": {"pk": self.report.pk},
             "case-detail": {"pk": self.case.pk},
             "allocation-detail": {"pk": self.allocation.pk},
