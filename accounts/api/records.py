@@ -83,7 +83,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
 
     organisation = OrganisationRef(read_only=True)
     claimed_by = PersonRef(read_only=True, allow_null=True)
-    parent = serializers.UUIDField(source="parent_id", read_only=True, allow_null=True)
+    part_of = serializers.UUIDField(source="parent_id", read_only=True, allow_null=True)
     approval = serializers.UUIDField(source="approval_id", read_only=True, allow_null=True)
 
     class Meta:
@@ -96,7 +96,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "status",
             "claimed_by",
             "note",
-            "parent",
+            "part_of",
             "approval",
             "created_at",
             "due_at",
