@@ -13,7 +13,7 @@ from accounts.selectors import Scope, events_of
 from common.errors import Unknown
 from registry.ledger.models import Asset, Balance, LedgerAccount, SerialBlock, Transfer
 from registry.models import Period, Transaction, TrustedAccount
-from registry.services.transactions.types import HOLDER_KINDS
+from registry.services.transactions.types import HOLDER_KINDS, STORES
 
 SHOWN_TO_RECEIVER = ("awaiting_receiver", "completed", "reversed")
 """Before these states a transaction is its sender's own affair."""
@@ -48,6 +48,11 @@ def own_accounts(organisation_id: uuid.UUID) -> QuerySet[LedgerAccount]:
         .exclude(status="closed")
         .order_by("id")
     )
+
+
+def central_accounts() -> QuerySet[LedgerAccount]:
+    """Return the central accounts that permits may leave again."""
+    return LedgerAccount.objects.filter(kind__in=sorted(STORES), owner=None).exclude(status="closed").order_by("id")
 
 
 def sendable(organisation_id: uuid.UUID, kinds: Sequence[str]) -> QuerySet[Balance]:

@@ -4,7 +4,13 @@ from typing import ClassVar
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+)
 from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,8 +19,10 @@ from accounts.api.base import IDEMPOTENCY_HEADER, PublicViewSet, ScopedViewSet, 
 from accounts.api.tokens import OrganisationRef
 from common import clock
 from common.rest import Digits, WholeQuantity
+from registry import movements
 from registry.api.bodies import own_operator, period_in_body, permits_in_body
 from registry.api.schemes import PeriodFilter
+from registry.api.transactions import TransactionSerializer
 from registry.models import ComplianceRecord, Obligation, Sanction, Surrender
 from registry.models.compliance import SANCTION
 from registry.selectors import public_letters
@@ -151,10 +159,14 @@ class Surrenders(mixins.ListModelMixin, ScopedViewSet[Surrender]):
 
     @extend_schema(
         summary="Surrender permits",
-        description="The instant of receipt decides whether they came in time. What comes late still makes good.",
+        description="The instant of receipt decides whether they came in time. What comes late still makes good. "
+        "Where the scheme or the holder wants a second person, it is proposed, and received when a colleague approves.",
         parameters=[IDEMPOTENCY_HEADER],
         request=SurrenderRequest,
-        responses={201: SurrenderSerializer},
+        responses={
+            201: OpenApiResponse(SurrenderSerializer, "It was received."),
+            202: OpenApiResponse(TransactionSerializer, "It waits for a second person."),
+        },
         examples=[
             OpenApiExample("Twelve permits", value={"period": "ai-flop-2030", "quantity": "12"}, request_only=True)
         ],
@@ -166,7 +178,7 @@ class Surrenders(mixins.ListModelMixin, ScopedViewSet[Surrender]):
         asked.is_valid(raise_exception=True)
         values = asked.validated_data
         period = period_in_body(values["period"])
-        receipt = surrenders.surrender(
+        outcome = surrenders.ask(
             actor=user_of(request),
             operator=own_operator(request, period),
             period=period,
@@ -175,7 +187,10 @@ class Surrenders(mixins.ListModelMixin, ScopedViewSet[Surrender]):
             now=clock.now(),
             asset=permits_in_body("permit", values["permit"]) if "permit" in values else None,
         )
-        return Response(SurrenderSerializer(receipt).data, status=status.HTTP_201_CREATED)
+        if outcome.transaction is not None:
+            shown = movements.transactions_in(self.scope).get(pk=outcome.transaction.pk)
+            return Response(TransactionSerializer(shown).data, status=status.HTTP_202_ACCEPTED)
+        return Response(SurrenderSerializer(outcome.receipt).data, status=status.HTTP_201_CREATED)
 
 
 class SanctionSerializer(serializers.ModelSerializer[Sanction]):

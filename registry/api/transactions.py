@@ -83,17 +83,24 @@ class TransactionSerializer(serializers.ModelSerializer[Transaction]):
 class TransactionRequest(serializers.Serializer[object]):
     """What is asked for. Which fields count depends on the type."""
 
-    kind = serializers.ChoiceField(choices=sorted(name for name, row in transactions.TYPES.items() if row.by_holder))
+    kind = serializers.ChoiceField(
+        choices=sorted(name for name, row in transactions.TYPES.items() if row.by_holder or row.by_desk),
+        help_text="The regulator's desk begins closure_transfer, move_to_reserve and release; holders the others.",
+    )
     asset = serializers.CharField(max_length=60, help_text="Code of the permits, such as ai-flop-2030.")
     quantity = WholeQuantity()
     account = serializers.CharField(
         max_length=40,
         required=False,
         default="",
-        help_text="Number of the sending account; the holding account unless told.",
+        help_text="Number of the sending account; the holding account unless told. The regulator names it always.",
     )
     to = serializers.CharField(
-        max_length=40, required=False, default="", help_text="Number of the receiving account of a transfer."
+        max_length=40,
+        required=False,
+        default="",
+        help_text="Number of the receiving account, where the type names one.",
+        allow_blank=True,
     )
     period = serializers.CharField(
         max_length=60, required=False, default="", help_text="For which period permits are surrendered."
@@ -111,6 +118,9 @@ class TransactionRequest(serializers.Serializer[object]):
         max_length=200, required=False, default="", allow_blank=True, help_text="For whom permits are cancelled."
     )
     note = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+    reason = serializers.CharField(
+        max_length=500, required=False, default="", allow_blank=True, help_text="Why the regulator moves permits."
+    )
 
 
 class ReasonBody(serializers.Serializer[object]):
@@ -159,7 +169,7 @@ class Transactions(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewS
     @extend_schema(
         summary="Ask for a transaction",
         description="It is carried out at once, or waits with its permits held for a second person, its time or the "
-        "receiver. Every check that fails is listed.",
+        "receiver. Every check that fails is listed. What the regulator moves by order waits for another officer.",
         parameters=[IDEMPOTENCY_HEADER],
         request=TransactionRequest,
         responses={
@@ -191,7 +201,7 @@ class Transactions(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewS
             organisation=organisation,
             request=transactions.Request(
                 kind=values["kind"],
-                sender=own_account("account", values["account"], organisation),
+                sender=_sender(request, values["kind"], values["account"]),
                 asset=permits_in_body("asset", values["asset"]),
                 quantity=values["quantity"],
                 to_number=values["to"],
@@ -200,6 +210,7 @@ class Transactions(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewS
                 agreement=values["agreement"],
                 beneficiary=values["beneficiary"],
                 note=values["note"],
+                reason=values["reason"],
             ),
             key=key,
             now=clock.now(),
@@ -222,6 +233,25 @@ class Transactions(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewS
         )
         return Response(self._shown(row))
 
+    @extend_schema(
+        summary="Undo a transaction",
+        description="For the regulator's desk: proposes the type that undoes it, in full. Another officer approves.",
+        parameters=[IDEMPOTENCY_HEADER],
+        request=ReasonBody,
+        responses={202: OpenApiResponse(TransactionSerializer, "It waits for another officer.")},
+    )
+    def reverse(self, request: Request, pk: UUID) -> Response:
+        """Propose to undo it."""
+        key = idempotency_key(request, "reversals")
+        row = self.get_object()
+        asked = ReasonBody(data=request.data)
+        asked.is_valid(raise_exception=True)
+        row = transactions.reverse(
+            actor=user_of(request), original=row, reason=asked.validated_data["reason"], key=key, now=clock.now()
+        )
+        location = reverse("transaction-detail", args=[row.pk], request=request)
+        return Response(self._shown(row), status=status.HTTP_202_ACCEPTED, headers={"Location": location})
+
     @extend_schema(summary="Accept or turn down what arrives", request=Confirmation, responses=TransactionSerializer)
     def confirm(self, request: Request, pk: UUID) -> Response:
         """Say the receiver's word."""
@@ -239,6 +269,22 @@ class Transactions(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewS
 
     def _shown(self, row: Transaction) -> dict[str, Any]:
         return dict(TransactionSerializer(movements.transactions_in(self.scope).get(pk=row.pk)).data)
+
+
+def _sender(request: Request, kind: str, number: str) -> LedgerAccount:
+    """Return the account to send from: one's own, or any that the regulator's desk names."""
+    organisation = organisation_of(request)
+    type_ = transactions.known_type(kind)
+    if not type_.by_desk:
+        return own_account("account", number, organisation)
+    require_permission(
+        transactions.may_start(user_of(request), organisation, type_),
+        f"Your role does not let you begin this: {type_.title.lower()}. Ask a colleague who may.",
+    )
+    account = LedgerAccount.objects.filter(number=number).first()
+    if account is None:
+        raise refused_field("account", "sender_unknown", "There is no account of this number. Compare /accounts/.")
+    return account
 
 
 def own_account(field: str, number: str, organisation: Organisation) -> LedgerAccount:

@@ -47,6 +47,11 @@ urlpatterns = [
         name="transaction-cancellation",
     ),
     path(
+        "transactions/<uuid:pk>/reverse/",
+        transactions.Transactions.as_view({"post": "reverse"}),
+        name="transaction-reversal",
+    ),
+    path(
         "transactions/<uuid:pk>/confirm/",
         transactions.Transactions.as_view({"post": "confirm"}),
         name="transaction-confirmation",

@@ -25,6 +25,63 @@ from registry.services import central, compliance, operators, receipts, suspensi
 from registry.standing import records
 
 
+@dataclass(frozen=True)
+class SurrenderOutcome:
+    """A receipt, or the transaction in which a surrender waits for a second person."""
+
+    receipt: Surrender | None = None
+    transaction: Transaction | None = None
+
+
+def ask(
+    *,
+    actor: User,
+    operator: Operator,
+    period: Period,
+    quantity: int,
+    key: uuid.UUID,
+    now: datetime,
+    asset: Asset | None = None,
+) -> SurrenderOutcome:
+    """Surrender permits, or propose to where the scheme or the holder wants a second person; then they are held.
+
+    The same key again is the same surrender, however it was made. A proposed one is received when it is approved.
+    """
+    require_permission(
+        may_surrender(actor, operator.organisation), "Only a representative of the operator may surrender its permits."
+    )
+    quantity = parse_whole(quantity)
+    wanted = requested(operator, period, asset or period.permit, quantity)
+    is_proposed = Transaction.objects.filter(key=derive_key("surrender", operator.organisation_id, key)).exists()
+    is_received = Surrender.objects.filter(key=derive_key("surrender", operator.pk, key)).exists()
+    if is_proposed or (not is_received and why_second_person(operator, wanted, now)):
+        _require_open_for(operator, period)
+        made = transactions.propose(actor=actor, organisation=operator.organisation, request=wanted, key=key, now=now)
+        return SurrenderOutcome(transaction=made)
+    receipt = surrender(actor=actor, operator=operator, period=period, quantity=quantity, key=key, now=now, asset=asset)
+    return SurrenderOutcome(receipt=receipt)
+
+
+def why_second_person(operator: Operator, request: transactions.Request, now: datetime) -> str:
+    """Say why a colleague has to approve a surrender; empty where nobody has to."""
+    course, _ = transactions.foresee(operator.organisation, request, now, checked=False)
+    return course.second_person
+
+
+def requested(operator: Operator, period: Period, asset: Asset, quantity: int) -> transactions.Request:
+    """Return a surrender out of an operator's first account, as one asks for it."""
+    return transactions.Request(
+        kind="surrender", sender=operator.account, asset=asset, quantity=quantity, period=period
+    )
+
+
+def _require_open_for(operator: Operator, period: Period) -> None:
+    require(
+        period.scheme_id == operator.scheme_id, "period_of_another_scheme", "This period belongs to another scheme."
+    )
+    require(period.status != "draft", "period_not_open", f"{period} is not open yet: nothing is owed for it.")
+
+
 @transaction.atomic(durable=True)
 def surrender(
     *,
@@ -52,10 +109,7 @@ def surrender(
     if repeated is not None:
         _require_same(repeated, period, spent)
         return repeated
-    require(
-        period.scheme_id == operator.scheme_id, "period_of_another_scheme", "This period belongs to another scheme."
-    )
-    require(period.status != "draft", "period_not_open", f"{period} is not open yet: nothing is owed for it.")
+    _require_open_for(operator, period)
     _require_one_person_is_enough(operator, period, spent, now)
     receipt = _post(operator, period, spent, key, received_at, actor, now)
     compliance.record_later_status(operator, period, now)
@@ -65,16 +119,9 @@ def surrender(
 def _require_one_person_is_enough(operator: Operator, period: Period, spent: Mapping[int, int], now: datetime) -> None:
     """Refuse where scheme or holder want a second person: that is a proposal and not a receipt."""
     for asset, quantity in spent.items():
-        request = transactions.Request(
-            kind="surrender",
-            sender=operator.account,
-            asset=Asset.objects.get(pk=asset),
-            quantity=quantity,
-            period=period,
-        )
-        course, _ = transactions.foresee(operator.organisation, request, now, checked=False)
-        if course.second_person:
-            refuse("second_person_needed", f"{course.second_person} Propose it under Transactions.")
+        why = why_second_person(operator, requested(operator, period, Asset.objects.get(pk=asset), quantity), now)
+        if why:
+            refuse("second_person_needed", f"{why} Propose it, so that a colleague approves.")
 
 
 def surrender_standing(period: Period, now: datetime) -> dict[str, int]:

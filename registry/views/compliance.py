@@ -49,7 +49,7 @@ def compliance_period(request: HttpRequest, code: str) -> HttpResponse:
 
 @require_POST
 def surrender(request: HttpRequest, code: str) -> HttpResponse:
-    """Show what will be surrendered for checking; when that was confirmed, surrender it."""
+    """Show what will be surrendered for checking; when that was confirmed, surrender it, or propose to."""
     acting = acting_in(request)
     period = selectors.period_coded(code)
     operator = _operator(acting, period)
@@ -66,10 +66,17 @@ def surrender(request: HttpRequest, code: str) -> HttpResponse:
             "quantity": form.cleaned_data["quantity"],
             "missing_after": max(0, standing.shortfall - form.cleaned_data["quantity"]),
             "too_many": max(0, form.cleaned_data["quantity"] - standing.shortfall),
+            "second_person": surrenders.why_second_person(
+                operator,
+                surrenders.requested(
+                    operator, period, form.cleaned_data["permits"].asset, form.cleaned_data["quantity"]
+                ),
+                clock.now(),
+            ),
         }
         return render(request, "registry/surrender_check.html", context)
     with refusals_shown_in(form):
-        receipt = surrenders.surrender(
+        outcome = surrenders.ask(
             actor=acting.user,
             operator=operator,
             period=period,
@@ -78,6 +85,12 @@ def surrender(request: HttpRequest, code: str) -> HttpResponse:
             now=clock.now(),
             asset=form.cleaned_data["permits"].asset,
         )
+        waiting, receipt = outcome.transaction, outcome.receipt
+        if waiting is not None and waiting.approval_id is not None:
+            messages.info(request, WAITS)
+            return redirect("approval", waiting.approval_id)
+        if receipt is None:  # the terms were changed a moment ago, so that the proposal was carried out at once
+            return redirect("compliance-period", code)
         messages.success(
             request,
             f"{receipt.quantity:,} permits were surrendered, received {receipt.received_at:%-d %B %Y, %H:%M:%S} UTC.",
@@ -166,6 +179,12 @@ LETTERS = {
     "NOT_APPLICABLE": "No year has closed yet in which the operator owes anything.",
 }
 """What each status letter means, in a sentence for people."""
+
+WAITS = (
+    "A colleague has to approve this surrender, and until then its permits are held. It is received when it is "
+    "approved: let that be before the deadline."
+)
+"""What a person reads whose surrender needs a second one."""
 
 RUNNING = "The period is running. What you owe for it follows from your verified report, which is not due yet."
 """What stands there before a report is due: its absence is no fault yet."""

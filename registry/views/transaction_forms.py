@@ -7,8 +7,10 @@ from django.db.models import QuerySet
 
 from common.forms import ActForm, WholeField
 from registry.forms import FromAccountForm
-from registry.ledger.models import LedgerAccount
+from registry.ledger.models import Asset, LedgerAccount
+from registry.services.transactions import TYPES, Request
 from registry.services.transactions.terms import Terms
+from registry.services.transactions.types import Finds
 
 
 class CancellationForm(FromAccountForm):
@@ -33,6 +35,71 @@ class CancellationForm(FromAccountForm):
         "debt_outstanding": "quantity",
         "beneficiary_missing": "beneficiary",
     }
+
+
+class DeskForm(ActForm):
+    """Permits that the regulator moves by order, from and to accounts of its choice."""
+
+    kind = forms.ChoiceField(
+        label="Type", choices=[(name, row.title) for name, row in TYPES.items() if row.by_desk], widget=forms.Select
+    )
+    sender = forms.CharField(
+        label="From account",
+        max_length=40,
+        help_text="Number of a central account; of the holder's account for a closure transfer.",
+        widget=forms.TextInput(attrs={"list": "central-accounts"}),
+    )
+    to_number = forms.CharField(
+        label="To account",
+        max_length=40,
+        required=False,
+        help_text="Number of a central account. A closure transfer goes to the total quantity: leave this empty.",
+        widget=forms.TextInput(attrs={"list": "central-accounts"}),
+    )
+    permits = forms.ModelChoiceField(
+        label="Permits", queryset=Asset.objects.filter(kind="permit").order_by("code"), to_field_name="code"
+    )
+    quantity = WholeField(label="Quantity")
+    reason = forms.CharField(
+        label="Reason", max_length=500, help_text="The rule or order it follows. Those concerned will read it."
+    )
+    field_of: ClassVar = {
+        "sender_kind_wrong": "sender",
+        "sender_closed": "sender",
+        "sender_frozen": "sender",
+        "account_number_wrong": "to_number",
+        "account_unknown": "to_number",
+        "account_frozen": "to_number",
+        "receiver_kind_wrong": "to_number",
+        "receiver_of_another_scheme": "to_number",
+        "same_account": "to_number",
+        "quantity_out_of_range": "quantity",
+        "insufficient_available": "quantity",
+        "serials_frozen": "quantity",
+        "reason_missing": "reason",
+    }
+
+    def clean_sender(self) -> LedgerAccount:
+        """Find the account, of whomever it is."""
+        account = LedgerAccount.objects.filter(number=self.cleaned_data["sender"].strip()).first()
+        if account is None:
+            raise forms.ValidationError(
+                "There is no account of this number. Compare it with the list.", code="sender_unknown"
+            )
+        return account
+
+    @property
+    def asked(self) -> Request:
+        """What was typed, as the service takes it."""
+        typed = self.cleaned_data
+        return Request(
+            kind=typed["kind"],
+            sender=typed["sender"],
+            asset=typed["permits"],
+            quantity=typed["quantity"],
+            to_number=typed["to_number"].strip() if TYPES[typed["kind"]].finds is Finds.NAMED else "",
+            reason=typed.get("reason", ""),
+        )
 
 
 class AccountChoice(forms.ModelChoiceField):  # type: ignore[type-arg]

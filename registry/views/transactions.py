@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.acting import Acting, acting_in
 from common import clock
-from common.errors import Refused, Unknown
+from common.errors import Refused, Unknown, require_permission
 from common.forms import ReasonForm, refusals_shown_in
 from registry import movements
 from registry.forms import TransferForm
@@ -22,7 +22,8 @@ from registry.models import TRANSACTION, Transaction
 from registry.selectors import holding_account
 from registry.services import transactions, transfers
 from registry.services.transactions import TYPES, Course, Request, terms, trust
-from registry.views.transaction_forms import CancellationForm, TermsForm, TrustForm
+from registry.services.transactions.types import Finds
+from registry.views.transaction_forms import CancellationForm, DeskForm, TermsForm, TrustForm
 
 PER_PAGE = 50
 
@@ -101,6 +102,71 @@ def cancellation(request: HttpRequest) -> HttpResponse:
     return render(request, "registry/cancellation_new.html", context, status=422 if form.errors else 200)
 
 
+def desk_transaction(request: HttpRequest) -> HttpResponse:
+    """Let the desk propose to move permits by the regulator's order; a senior officer approves."""
+    acting = _at_the_desk(request)
+    form = _desk_form(request)
+    if request.method == "POST" and form.is_valid() and "check" not in request.POST:
+        with refusals_shown_in(form):
+            row = transactions.propose(
+                actor=acting.user,
+                organisation=acting.for_organisation(),
+                request=form.asked,
+                key=form.cleaned_data["key"],
+                now=clock.now(),
+            )
+            return _after(request, row, "The permits were moved.")
+    context = {
+        "form": form,
+        "foreseen": _foreseen_at_the_desk(acting, form) if form.is_bound else None,
+        "stores": movements.central_accounts(),
+    }
+    return render(request, "registry/desk_transaction.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def desk_preview(request: HttpRequest) -> HttpResponse:
+    """Return what would happen to a transaction of the desk while it is typed."""
+    acting = _at_the_desk(request)
+    form = _desk_form(request)
+    form.is_valid()
+    context = {"foreseen": _foreseen_at_the_desk(acting, form)}
+    return render(request, "registry/desk_transaction.html#preview", context)
+
+
+def _at_the_desk(request: HttpRequest) -> Acting:
+    acting = acting_in(request)
+    require_permission(_works_the_desk(acting), "Only desk officers and senior officers of the regulator may do this.")
+    return acting
+
+
+def _works_the_desk(acting: Acting) -> bool:
+    return acting.kind == "regulator" and acting.has("desk_officer", "senior_officer")
+
+
+def _desk_form(request: HttpRequest) -> DeskForm:
+    return DeskForm(request.POST or None)
+
+
+def _foreseen_at_the_desk(acting: Acting, form: DeskForm) -> dict[str, Any] | None:
+    """Return what will happen to what the desk typed, as far as it can be read."""
+    typed = getattr(form, "cleaned_data", {})
+    if not {"kind", "sender", "to_number", "permits", "quantity"} <= set(typed):
+        return None
+    asked = form.asked
+    course, refusals = transactions.foresee(acting.for_organisation(), asked, clock.now())
+    receiver = LedgerAccount.objects.filter(number=asked.to_number).select_related("owner").first()
+    return {
+        "course": course,
+        "refusals": refusals,
+        "type": TYPES[asked.kind],
+        "quantity": asked.quantity,
+        "asset": asked.asset,
+        "sender": asked.sender,
+        "receiver": receiver if TYPES[asked.kind].finds is Finds.NAMED else None,
+    }
+
+
 def _transfer_form(request: HttpRequest, acting: Acting) -> TransferForm:
     form = TransferForm(request.POST or None)
     own = acting.for_organisation().pk
@@ -164,6 +230,7 @@ def transaction_list(request: HttpRequest) -> HttpResponse:
         "lines": [(row, TYPES[row.kind].title) for row in page],
         "types": [(name, row.title) for name, row in TYPES.items()],
         "statuses": TRANSACTION.states,
+        "works_the_desk": _works_the_desk(acting),
         "kind": kind,
         "status": status,
     }
@@ -187,10 +254,7 @@ def _page(request: HttpRequest, transaction_id: uuid.UUID, form: ReasonForm) -> 
         "may_cancel": row.status in {"proposed", "delayed", "awaiting_receiver"}
         and transactions.may_stop(acting.user, row),
         "may_confirm": row.status == "awaiting_receiver" and transactions.may_confirm(acting.user, row),
-        "may_reverse": row.status == "completed"
-        and bool(type_.reversed_by)
-        and acting.kind == "regulator"
-        and acting.has("desk_officer", "senior_officer"),
+        "may_reverse": row.status == "completed" and bool(type_.reversed_by) and _works_the_desk(acting),
         "undone_by": row.reversals.exclude(status__in=["rejected", "cancelled", "failed"]).first(),
     }
     return render(request, "registry/transaction.html", context, status=422 if form.errors else 200)

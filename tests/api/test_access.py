@@ -113,6 +113,7 @@ ONCE = {
     "surrender-bulk": {"post"},
     "transaction-cancellation": {"post"},
     "transaction-confirmation": {"post"},
+    "transaction-reversal": {"post"},
     "trusted-account-list": {"post"},
     "trusted-account-detail": {"delete"},
 }

@@ -17,7 +17,7 @@ from common.clock import simulate
 from exchange.models import Command, Market, Order
 from exchange.services import matching
 from registry.ledger.models import Balance, Journal
-from registry.models import EvidenceFile, Period, Report, Surrender
+from registry.models import AccountTerms, EvidenceFile, Period, Report, Surrender, Transaction
 from tests.api.asking import field_codes, refused
 from tests.api.world import Caller, place
 from tests.cast import (
@@ -283,6 +283,25 @@ def test_surrender_gets_its_receipt_once(acme_initiates: APIClient, period: Peri
     assert (first.json()["quantity"], first.json()["period"]) == ("12", period.code)
     assert again.json() == first.json()
     assert Surrender.objects.get().received_at == clock.now()
+    refused(post(acme_initiates, reverse("surrender-list"), body | {"quantity": 13}, "s-1"), 422, "key_reused")
+
+
+def test_surrender_waits_for_a_colleague_where_the_holder_says_so(
+    acme: Party, acme_initiates: APIClient, period: Period, clock: Clock
+) -> None:
+    AccountTerms.objects.update_or_create(account=acme.account, defaults={"second_person_for_surrender": True})
+    body = {"period": period.code, "quantity": 12}
+
+    first = post(acme_initiates, reverse("surrender-list"), body, "s-1")
+    none_yet = Surrender.objects.count()
+    row = Transaction.objects.get(pk=first.json()["id"])
+    assert row.approval is not None
+    approvals.approve(actor=acme.approver, approval_id=row.approval.pk, now=clock.now())
+    again = post(acme_initiates, reverse("surrender-list"), body, "s-1")
+
+    assert (first.status_code, first.json()["kind"], first.json()["status"]) == (202, "surrender", "proposed")
+    assert (again.status_code, again.json()["status"]) == (202, "completed")
+    assert (none_yet, Surrender.objects.get().quantity) == (0, 12)
     refused(post(acme_initiates, reverse("surrender-list"), body | {"quantity": 13}, "s-1"), 422, "key_reused")
 
 

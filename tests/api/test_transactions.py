@@ -10,15 +10,16 @@ from rest_framework.test import APIClient
 
 from accounts.models import Approval
 from accounts.services import approvals
+from common.errors import Refused
 from registry.engine.policy import TransactionRule
 from registry.ledger.models import Balance
 from registry.models import AccountTerms, Transaction, TrustedAccount
-from registry.services import rules, transactions
+from registry.services import central, rules, transactions
 from registry.services.transactions import trust
 from tests.api.asking import field_codes, is_problem, refused
 from tests.api.test_access import OVERSIGHT, READ_TOKENS, REPRESENTATIVES
 from tests.api.world import World
-from tests.cast import OPENING, REPORTING
+from tests.cast import OPENING, REPORTING, Regulator
 
 
 def ask(client: APIClient, world: World, key: str = "", **change: Any) -> Any:
@@ -195,6 +196,109 @@ def test_what_the_registry_does_itself_nobody_asks_for(world: World, kind: str) 
     answer = ask(world.callers["acme initiator"], world, kind=kind)
 
     assert field_codes(answer) == {"/kind": "invalid_choice"}
+
+
+DESK = {"desk officer", "senior officer"}
+
+
+def into_the_set_aside(world: World) -> dict[str, Any]:
+    """Return what the desk asks for to put 40 permits nobody holds yet aside."""
+    return {
+        "kind": "move_to_reserve",
+        "account": central.account(world.period, central.AUCTION).number,
+        "to": central.account(world.period, central.SET_ASIDE).number,
+        "quantity": "40",
+        "reason": "By the rule on new entrants.",
+    }
+
+
+def test_every_role_tries_to_move_permits_by_order(world: World) -> None:
+    answers = {who: ask(client, world, **into_the_set_aside(world)) for who, client in world.callers.items()}
+
+    expected = {who: 401 if who == "anyone" else 202 if who in DESK else 403 for who in world.callers}
+    assert {who: answer.status_code for who, answer in answers.items()} == expected
+    assert Transaction.objects.filter(kind="move_to_reserve", status="proposed").count() == len(DESK)
+
+
+def test_the_desk_moves_permits_when_another_officer_approves(world: World, regulator: Regulator) -> None:
+    desk = world.callers["desk officer"]
+    aside = central.account(world.period, central.SET_ASIDE)
+
+    answer = ask(desk, world, **into_the_set_aside(world))
+    row = Transaction.objects.get(pk=answer.json()["id"])
+    assert row.approval is not None
+    approvals.approve(actor=regulator.senior, approval_id=row.approval.pk, now=REPORTING)
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "proposed")
+    assert desk.get(answer.headers["Location"]).json()["status"] == "completed"
+    assert Balance.objects.get(account=aside).balance == 40
+
+
+def test_what_the_desk_asks_for_is_checked_like_everything(world: World) -> None:
+    desk = world.callers["desk officer"]
+    right = into_the_set_aside(world)
+    holder = world.acme.account.number
+
+    unknown = ask(desk, world, **(right | {"account": "HR-100-0000000-00"}))
+    silent = ask(desk, world, **(right | {"reason": " "}))
+    wrong = ask(desk, world, **(right | {"account": holder, "to": holder, "kind": "release"}))
+
+    assert field_codes(unknown) == {"/account": "sender_unknown"}
+    refused(silent, 422, "reason_missing")
+    refused(wrong, 422, "several_refusals")
+    assert {"sender_kind_wrong", "receiver_kind_wrong"} <= {one["code"] for one in wrong.json()["errors"]}
+
+
+def test_what_is_left_in_an_account_goes_to_the_total_by_two_officers(world: World, regulator: Regulator) -> None:
+    answer = ask(
+        world.callers["senior officer"], world, kind="closure_transfer", account=world.borealis.account.number, to="",
+        reason="The account closes.",
+    )  # fmt: skip
+    row = Transaction.objects.get(pk=answer.json()["id"])
+    assert row.approval is not None
+
+    with pytest.raises(Refused) as alone:
+        approvals.approve(actor=regulator.senior, approval_id=row.approval.pk, now=REPORTING)
+
+    assert (answer.status_code, row.receiver) == (202, central.account(world.period, central.TOTAL))
+    assert alone.value.code == "second_person_needed"
+
+
+def test_every_role_tries_to_undo(world: World) -> None:
+    statuses = {}
+    for who, client in world.callers.items():
+        row = transfer_made(world)
+        address = reverse("transaction-reversal", args=[row.pk])
+        answer = client.post(address, {"reason": "Sent by mistake."}, headers={"Idempotency-Key": str(uuid4())})
+        statuses[who] = answer.status_code
+        if answer.status_code >= 400:
+            is_problem(answer)
+
+    # Borealis is the receiver: it sees what arrived, and may not undo it
+    assert statuses == _expected(world, DESK, 202) | {"borealis trader": 403}
+
+
+def test_what_is_undone_over_rest_waits_for_another_officer(world: World, regulator: Regulator) -> None:
+    row = transfer_made(world)
+    address = reverse("transaction-reversal", args=[row.pk])
+
+    answer = world.callers["desk officer"].post(address, {"reason": "A mistake."}, headers={"Idempotency-Key": "u-1"})
+    again = world.callers["desk officer"].post(address, {"reason": "A mistake."}, headers={"Idempotency-Key": "u-1"})
+    undoing = Transaction.objects.get(reverses=row)
+    assert undoing.approval is not None
+    approvals.approve(actor=regulator.senior, approval_id=undoing.approval.pk, now=REPORTING)
+    row.refresh_from_db()
+
+    assert (answer.status_code, answer.json()["reverses"], answer.json()["kind"]) == (202, str(row.pk), "correct")
+    assert again.json()["id"] == answer.json()["id"]
+    assert row.status == "reversed"
+
+
+def transfer_made(world: World) -> Transaction:
+    """Return a transfer of 5 permits to Borealis that was carried out."""
+    row = waiting(world)
+    assert row.status == "completed"
+    return row
 
 
 def test_a_certificate_is_for_everybody(world: World) -> None:

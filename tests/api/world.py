@@ -76,6 +76,7 @@ class World:
             "transaction-detail": {"pk": self.transaction.pk},
             "transaction-cancellation": {"pk": self.transaction.pk},
             "transaction-confirmation": {"pk": self.transaction.pk},
+            "transaction-reversal": {"pk": self.transaction.pk},
             "trusted-account-detail": {"pk": uuid4()},
         }
 

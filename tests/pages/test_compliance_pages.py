@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from registry.models import Surrender
+from registry.models import AccountTerms, Surrender, Transaction
 from tests.pages.world import World
 
 AsPerson = Callable[[str], Client]
@@ -40,6 +40,28 @@ def test_a_surrender_is_checked_before_it_is_made(world: World, as_person: AsPer
     assert after_check == 1  # the one that the world made
     assert "15 permits were surrendered" in done.content.decode()
     assert Surrender.objects.filter(operator=world.acme.operator, quantity=15).count() == 1
+
+
+def test_a_surrender_that_needs_a_colleague_is_proposed_and_received_when_approved(
+    world: World, as_person: AsPerson
+) -> None:
+    AccountTerms.objects.update_or_create(account=world.account, defaults={"second_person_for_surrender": True})
+    client, sent = as_person("acme trader"), surrendering(world)
+    address = reverse("surrender", args=[world.period.code])
+
+    check = client.post(address, sent).content.decode()
+    proposed = client.post(address, sent | {"confirmed": "yes"}, follow=True).content.decode()
+    again = client.post(address, sent | {"confirmed": "yes"})
+    row = Transaction.objects.get(kind="surrender", quantity=15)
+    waiting = Surrender.objects.filter(operator=world.acme.operator, quantity=15).exists()
+    assert row.approval is not None
+    as_person("acme approver").post(reverse("approval-approve", args=[row.approval.pk]))
+
+    assert "A colleague has to approve it" in check and "Propose to surrender" in check
+    assert "A colleague has to approve this surrender" in proposed
+    assert again.status_code == 302 and not waiting
+    receipt = Surrender.objects.get(operator=world.acme.operator, quantity=15)
+    assert (receipt.period, receipt.surrendered_by) == (world.period, world.people["acme trader"])
 
 
 def test_confirming_twice_surrenders_once(world: World, as_person: AsPerson) -> None:

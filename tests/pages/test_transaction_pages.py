@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.services import approvals
 from registry.engine.policy import TransactionRule
 from registry.models import AccountTerms, Transaction, TrustedAccount
-from registry.services import rules, transactions
+from registry.services import central, rules, transactions
 from registry.services.transactions import Request, terms
 from tests.cast import REPORTING
 from tests.pages.world import World
@@ -215,6 +215,75 @@ def test_the_desk_proposes_to_undo_and_another_officer_decides(world: World, as_
     assert "waits for your second person" in text(proposed)
     assert row.status == "reversed"
     assert "Sent by mistake." in text(as_person("acme viewer").get(address))
+
+
+def by_order(world: World, **typed: str) -> dict[str, str]:
+    """Return what a browser sends to put 40 permits nobody holds yet aside."""
+    return {
+        "key": str(uuid4()),
+        "kind": "move_to_reserve",
+        "sender": central.account(world.period, central.AUCTION).number,
+        "to_number": central.account(world.period, central.SET_ASIDE).number,
+        "permits": world.period.permit.code,
+        "quantity": "40",
+        "reason": "By the rule on new entrants.",
+    } | typed
+
+
+def test_the_desk_sees_what_an_order_will_do_and_another_officer_approves(world: World, as_person: AsPerson) -> None:
+    desk = as_person("desk officer")
+
+    listed = text(desk.get(reverse("transactions")))
+    blank = text(desk.get(reverse("desk-transaction")))
+    shown = text(desk.post(reverse("desk-transaction-preview"), by_order(world)))
+    whole = text(desk.post(reverse("desk-transaction"), by_order(world, check="yes")))
+    nothing_yet = Transaction.objects.filter(kind="move_to_reserve").exists()
+    proposed = text(desk.post(reverse("desk-transaction"), by_order(world), follow=True))
+    row = Transaction.objects.get(kind="move_to_reserve")
+    assert row.approval is not None
+    as_person("senior officer").post(reverse("approval-approve", args=[row.approval.pk]))
+    row.refresh_from_db()
+
+    assert "Move permits by order" in listed
+    assert central.account(world.period, central.AUCTION).number in blank
+    assert "40 permits" in shown and "Set-aside, AI compute 2026" in shown and "A senior officer approves." in shown
+    assert "always needs a second person" in whole and not nothing_yet
+    assert "waits for your second person" in proposed
+    assert row.status == "completed"
+
+
+def test_an_order_that_would_be_refused_says_so_beside_its_field(world: World, as_person: AsPerson) -> None:
+    desk = as_person("desk officer")
+
+    unknown = desk.post(reverse("desk-transaction"), by_order(world, sender="HR-1"))
+    too_much = by_order(world, quantity="900000")
+    foreseen = text(desk.post(reverse("desk-transaction-preview"), too_much))
+    refused = desk.post(reverse("desk-transaction"), too_much)
+    silent = desk.post(reverse("desk-transaction"), by_order(world, reason=""))
+    closing = by_order(world, kind="closure_transfer", sender=world.account.number, to_number="", quantity="1")
+    left = text(desk.post(reverse("desk-transaction-preview"), closing))
+
+    assert unknown.status_code == 422 and "There is no account of this number." in text(unknown)
+    assert "does not have enough available" in foreseen
+    assert refused.status_code == 422 and "does not have enough available" in text(refused)
+    assert silent.status_code == 422
+    assert "1 permits" in left and "the total quantity." in left
+    assert not Transaction.objects.filter(kind__in=["move_to_reserve", "closure_transfer"]).exists()
+
+
+@pytest.mark.parametrize("person", ["acme approver", "acme viewer", "auditor", "market monitor"])
+def test_who_does_not_work_the_desk_moves_nothing_by_order(person: str, world: World, as_person: AsPerson) -> None:
+    client = as_person(person)
+
+    answers = [
+        client.get(reverse("desk-transaction")),
+        client.post(reverse("desk-transaction-preview"), by_order(world)),
+        client.post(reverse("desk-transaction"), by_order(world)),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+    assert "Move permits by order" not in text(client.get(reverse("transactions")))
+    assert not Transaction.objects.filter(kind="move_to_reserve").exists()
 
 
 def test_a_trusted_account_is_proposed_approved_and_removed(world: World, as_person: AsPerson) -> None:

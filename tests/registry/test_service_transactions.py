@@ -490,6 +490,14 @@ def _undone_already(scene: Scene) -> Asked:
     return scene.asked("correct")
 
 
+def _into_another_scheme(scene: Scene) -> Asked:
+    other = cast.period_of(scene.regulator, cast.co2e_scheme(scene.regulator))
+    return scene.asked(
+        "release", sender=central.account(scene.period, "auction").pk, receiver=central.account(other, "auction").pk,
+        quantity=1, by_order=True,
+    )  # fmt: skip
+
+
 def _undone_in_part(scene: Scene) -> Asked:
     return scene.asked("correct", quantity=9)
 
@@ -532,6 +540,7 @@ CASES: tuple[tuple[Callable[[Scene], Asked], set[str]], ...] = (
     (_undone_by_another_type, {"original_of_another_type", "reversal_not_full"}),
     (_undone_already, {"reversed_already"}),
     (_undone_in_part, {"reversal_not_full"}),
+    (_into_another_scheme, {"receiver_of_another_scheme"}),
 )
 
 

@@ -19,7 +19,7 @@ from registry.invariants import INVARIANTS
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance, Hold, Journal, LedgerAccount
 from registry.ledger.services import serials
-from registry.models import AccountTerms, DebtEntry, Period, Transaction, TrustedAccount
+from registry.models import AccountTerms, DebtEntry, Freeze, Period, Suspension, Transaction, TrustedAccount
 from registry.services import central, rules, surrenders, transactions
 from registry.services.transactions import Request, Terms, terms, trust
 from registry.services.transactions.facts import Facts
@@ -219,6 +219,51 @@ def test_what_happens_during_the_delay_stops_it_and_the_permits_come_back(
     assert row.reason.endswith(".")
     assert permits(acme) == (ACME_PERMITS, 0)
     assert not Journal.objects.filter(kind="transfer").exists()
+
+
+@pytest.mark.parametrize("order", ["scheme frozen", "everything frozen", "stopped by a court"])
+def test_one_that_meets_an_order_waits_for_its_end(
+    order: str, rule: Rules, ask: Ask, acme: Party, regulator: Regulator, period: Period
+) -> None:
+    rule(STRICT)
+    row, due = approved(acme, ask()), OPENING + timedelta(days=3)
+    if order == "stopped by a court":
+        stop = Suspension.objects.create(
+            scheme=period.scheme, stopped_at=OPENING, trading=False, reason="Order 7.", stopped_by=regulator.senior
+        )
+    else:
+        scheme = period.scheme if order == "scheme frozen" else None
+        freeze = Freeze.objects.create(scheme=scheme, reason="Theft.", frozen_by=regulator.senior, frozen_at=OPENING)
+
+    tried = [transactions.execute_due(now=due), transactions.execute_due(now=due + timedelta(days=1))]
+    row.refresh_from_db()
+    meanwhile = (row.status, row.reason_code, permits(acme))
+    if order == "stopped by a court":
+        Suspension.objects.filter(pk=stop.pk).update(resumed_at=due, resumed_by=regulator.senior)
+    else:
+        Freeze.objects.filter(pk=freeze.pk).update(lifted_at=due)
+    transactions.execute_due(now=due + timedelta(days=2))
+    row.refresh_from_db()
+
+    assert tried == [1, 1]
+    assert meanwhile == ("delayed", "", (ACME_PERMITS, row.quantity))
+    assert (row.status, row.ended_at) == ("completed", due + timedelta(days=2))
+
+
+def test_one_that_meets_an_order_and_something_else_fails(
+    rule: Rules, ask: Ask, acme: Party, borealis: Party, regulator: Regulator
+) -> None:
+    rule(STRICT)
+    row = approved(acme, ask())
+    Freeze.objects.create(scheme=None, reason="Theft.", frozen_by=regulator.senior, frozen_at=OPENING)
+    with transaction.atomic():
+        ledger.freeze_account(account_id=borealis.account.pk)
+
+    transactions.execute_due(now=OPENING + timedelta(days=3))
+
+    row.refresh_from_db()
+    assert (row.status, row.reason_code) == ("failed", "several_refusals")
+    assert permits(acme) == (ACME_PERMITS, 0)
 
 
 def test_one_that_fails_does_not_keep_the_others_waiting(rule: Rules, ask: Ask, acme: Party, cobalt: Party) -> None:

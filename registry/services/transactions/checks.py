@@ -177,6 +177,19 @@ def receiver_owner_active(facts: Facts) -> Refused | None:
     return Refused("receiver_suspended", f"The owner of {facts.receiver.number} is suspended and cannot receive.")
 
 
+def receiver_of_the_scheme(facts: Facts) -> Refused | None:
+    """A central account that was named keeps permits of the same scheme: those of two schemes never mix."""
+    if facts.receiver is None or facts.period is None or facts.receiver.owner_id is not None:
+        return None
+    scheme = facts.batch.schemes_by_code.get((facts.receiver.reference or "").partition(":")[2])
+    if scheme in {None, facts.period.scheme_id}:
+        return None
+    return Refused(
+        "receiver_of_another_scheme",
+        f"Account {facts.receiver.number} belongs to another scheme. Name an account of {facts.period.scheme}.",
+    )
+
+
 def own_compliance_account(facts: Facts) -> Refused | None:
     """Permits go into a compliance account from its own holder only, as nothing comes back out of it."""
     if facts.receiver is None or facts.receiver.kind != "compliance" or facts.same_owner:
@@ -436,6 +449,7 @@ CHECKS: Mapping[str, Check] = {
         receiver_frozen,
         receiver_grade,
         receiver_owner_active,
+        receiver_of_the_scheme,
         own_compliance_account,
         on_the_list,
         asset_is_permit,

@@ -297,6 +297,11 @@ class Batch:
         return {period.permit_id: period for period in periods}
 
     @cached_property
+    def schemes_by_code(self) -> dict[str, uuid.UUID]:
+        """The scheme of every period, by the code that the names of its central accounts end with."""
+        return {period.code: period.scheme_id for period in Period.objects.select_related("scheme")}
+
+    @cached_property
     def policies(self) -> dict[uuid.UUID, Policy]:
         """The rules of each scheme on this day."""
         schemes = {period.scheme_id: period.scheme for period in self.periods.values()}

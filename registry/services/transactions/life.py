@@ -18,7 +18,7 @@ from django.db import transaction
 from accounts.models import Approval, Organisation, User
 from accounts.services import approvals, audit, tasks
 from common.database import assert_in_transaction
-from common.errors import Forbidden, Refused, Unknown, require, require_permission
+from common.errors import Forbidden, Refused, SeveralRefusals, Unknown, require, require_permission
 from common.idempotency import derive_key
 from common.quantities import parse_whole
 from registry.ledger import services as ledger
@@ -41,6 +41,8 @@ from registry.services.transactions.types import TYPES, Finds, Starter, Transact
 
 log = logging.getLogger(__name__)
 
+PASSING = frozenset({"movements_frozen", "scheme_suspended"})
+"""Refusals by orders that stop everything for a while: a transaction whose time has come waits for their end."""
 LARGE_TRANSFER, PROPOSED = "registry.large_transfer", "registry.transaction"
 
 
@@ -216,6 +218,7 @@ def _earlier(key: uuid.UUID, request: Request) -> Transaction | None:
     same = (earlier.sender_id, earlier.asset_id, earlier.quantity) == (request.sender.pk, request.asset.pk, quantity)
     same = same and (not request.to_number or request.to_number.strip() == earlier.receiver.number)
     same = same and earlier.beneficiary == request.beneficiary.strip()[:200]
+    same = same and str(earlier.details.get("period", "")) == ("" if request.period is None else str(request.period.pk))
     require(same, "key_reused", f"This key was used before for another {request.kind}. Use a new one.")
     return earlier
 
@@ -442,7 +445,9 @@ def _undo(original: Transaction) -> None:
 def execute_due(*, now: datetime) -> int:
     """Carry out every transaction whose time has come, each by itself; return how many were tried.
 
-    Two workers at once carry nothing out twice: each locks the row and looks again.
+    Two workers at once carry nothing out twice: each locks the row and looks again. What meets a freeze, or a scheme
+    that a court has stopped, stays delayed with its permits held and is tried again: those orders end, and say nothing
+    against the transfer itself.
     """
     due = list(
         Transaction.objects.filter(status="delayed", execute_after__lte=now)
@@ -468,6 +473,10 @@ def _execute_waiting(transaction_id: uuid.UUID, now: datetime) -> None:
             require_all(facts)
             _arrive(row, facts, now, None, locked=locked)
     except Refused as refusal:
+        codes = {each.code for each in (refusal.refusals if isinstance(refusal, SeveralRefusals) else (refusal,))}
+        if codes <= PASSING:
+            log.info("Transaction %s waits on: %s", transaction_id, refusal.code)
+            return
         row = _lock(transaction_id)
         row.reason_code, row.reason = refusal.code, refusal.sentence[:500]
         _end(row, "failed", None, now)

@@ -111,6 +111,11 @@ class TransactionType:
         """Whether a participant begins it, for itself."""
         return bool(self.starters & {Starter.INITIATOR, Starter.TRADER})
 
+    @property
+    def by_desk(self) -> bool:
+        """Whether the regulator's desk begins it with accounts of its choice; what undoes another names that one."""
+        return Starter.DESK in self.starters and not self.reverses
+
 
 _INITIATOR = frozenset({Starter.INITIATOR})
 _TRADER = frozenset({Starter.TRADER, Starter.SYSTEM})
@@ -284,7 +289,7 @@ _TABLE = (
         finds=Finds.NAMED,
         starters=_DESK,
         second=Second.ALWAYS,
-        checks=(*_SENDER, *_RECEIVER, *_ALWAYS, "enough_available"),
+        checks=(*_SENDER, *_RECEIVER, "receiver_of_the_scheme", *_ALWAYS, "enough_available"),
         reversed_by="correct",
         needs_reason=True,
     ),
@@ -297,7 +302,7 @@ _TABLE = (
         finds=Finds.NAMED,
         starters=_DESK,
         second=Second.ALWAYS,
-        checks=(*_SENDER, *_RECEIVER, *_ALWAYS, "enough_available"),
+        checks=(*_SENDER, *_RECEIVER, "receiver_of_the_scheme", *_ALWAYS, "enough_available"),
         reversed_by="correct",
         needs_reason=True,
     ),
