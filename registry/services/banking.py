@@ -27,7 +27,7 @@ from registry.ledger import services as ledger
 from registry.ledger.models import Balance, Transfer
 from registry.models import AllocationLine, AllocationRun, DebtEntry, Operator, Period
 from registry.permissions import may_report
-from registry.services import central, debts, operators, rules
+from registry.services import central, debts, operators, rules, transactions
 from registry.services.sanctions import policy_at_deadline
 
 
@@ -42,7 +42,7 @@ def apply_limit(period: Period, now: datetime) -> dict[str, int]:
     allocated = _average_allocations(period)
     traded = ports.net_trades(period, [firm.organisation_id for firm in firms])
     held = _holdings(period, firms)
-    postings: list[ledger.Posting] = []
+    moves: list[transactions.Move] = []
     for firm in firms:
         net = traded.get(firm.organisation_id, ports.NetTrade(0, 0))
         limit = engine.banking_limit(
@@ -53,14 +53,21 @@ def apply_limit(period: Period, now: datetime) -> dict[str, int]:
             sum(balance.balance for _, balance in unused), limit, deduct_excess=rule.deduct_excess
         )
         legs, left = _lapse(period, firm, unused, outcome.lapsed)
-        postings += legs
+        moves += legs
         sums["lapsed"] += outcome.lapsed - left
         owes = outcome.deduct_next + left  # what is held for something else cannot lapse now, so it is owed
         if owes:
             debts.owe(firm, period, DebtEntry.Kind.EXCESS, owes, f"banking:{period.code}:{firm.pk}", now)
             sums["deducted"] += owes
-    if postings:
-        ledger.post(transfers=postings, kind="expire", reference=f"banking:{period.code}", actor=None, now=now)
+    if moves:
+        transactions.move(
+            moves=moves,
+            organisation=firms[0].organisation,
+            journal="expire",
+            reference=f"banking:{period.code}",
+            actor=None,
+            now=now,
+        )
     audit.record(None, "registry.period.banking_limited", period, at=now, mode=rule.mode.value, figures=sums)
     return sums
 
@@ -98,6 +105,7 @@ def borrow(
     )
     if isinstance(loan, Refusal):
         raise Refused(loan.code, loan.sentence)
+    # No type lends: an allocation never comes out of the auction account, and a loan is undone by its debt alone.
     posted = ledger.post(
         transfers=[
             ledger.Posting(
@@ -149,14 +157,15 @@ def _holdings(period: Period, firms: Sequence[Operator]) -> Mapping[int, list[tu
 
 def _lapse(
     period: Period, firm: Operator, unused: Sequence[tuple[Period, Balance]], quantity: int
-) -> tuple[list[ledger.Posting], int]:
-    """Cancel the oldest permits first; return the postings and what could not be taken."""
-    postings = []
+) -> tuple[list[transactions.Move], int]:
+    """Cancel the oldest permits first; return the movements and what could not be taken."""
+    moves = []
     for vintage, balance in unused:
         part = min(quantity, balance.available if balance.status == "open" else 0)
         if part > 0:
-            postings.append(
-                ledger.Posting(
+            moves.append(
+                transactions.Move(
+                    "expire",
                     derive_key("banking", period.pk, firm.pk, vintage.pk),
                     firm.account_id,
                     central.account(vintage, central.CANCELLATION).pk,
@@ -165,7 +174,7 @@ def _lapse(
                 )
             )
             quantity -= part
-    return postings, quantity
+    return moves, quantity
 
 
 def _next_allocation(operator: Operator, period: Period) -> int:

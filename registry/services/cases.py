@@ -63,6 +63,7 @@ from registry.services import (
     returns,
     rules,
     sanctions,
+    transactions,
     verification,
 )
 from registry.standing import records
@@ -695,7 +696,7 @@ def _escrow(case: Case, now: datetime) -> int:
     balance = Balance.objects.filter(account=source, asset=case.period.permit_id).first()
     contested = min(case.quantity - got, balance.available if balance else 0)
     if contested:
-        _between(case, source.pk, central.held_back(case.period, now).pk, contested, "escrow", now)
+        _between(case, "move_to_reserve", source.pk, central.held_back(case.period, now).pk, contested, "escrow", now)
     case.details |= {"allocated": got, "escrowed": contested}
     case.save(update_fields=["details"])
     return contested
@@ -706,19 +707,23 @@ def _leave_escrow(case: Case, granted: int, now: datetime) -> None:
     waiting = int(case.details.get("escrowed", 0))
     escrow = central.held_back(case.period, now).pk
     if granted:
-        _between(case, escrow, case.operator.account_id, granted, "granted", now)
+        _between(case, "allocate", escrow, case.operator.account_id, granted, "granted", now)
     if waiting > granted:
         auction = central.account(case.period, central.AUCTION).pk
-        _between(case, escrow, auction, waiting - granted, "released", now)
+        _between(case, "release", escrow, auction, waiting - granted, "released", now)
 
 
-def _between(case: Case, debit: int, credit: int, quantity: int, what: str, now: datetime) -> None:
-    ledger.post(
-        transfers=[ledger.Posting(derive_key("case", case.pk, what), debit, credit, case.period.permit_id, quantity)],
-        kind="escrow",
+def _between(case: Case, kind: str, debit: int, credit: int, quantity: int, what: str, now: datetime) -> None:
+    transactions.move(
+        moves=[
+            transactions.Move(kind, derive_key("case", case.pk, what), debit, credit, case.period.permit_id, quantity)
+        ],
+        organisation=case.operator.organisation,
+        journal="escrow",
         reference=f"case-{what}:{case.pk}",
         actor=None,
         now=now,
+        details={"case": str(case.pk)},
     )
 
 
@@ -779,9 +784,10 @@ def _settle_invalidation(case_id: uuid.UUID, now: datetime) -> bool:
 def _cancel(case: Case, out: Mapping[int, int], now: datetime) -> None:
     """Put invalid permits where nobody can use them again."""
     vintages = {each.permit_id: each for each in Period.objects.select_related("scheme").filter(permit__in=out)}
-    ledger.post(
-        transfers=[
-            ledger.Posting(
+    transactions.move(
+        moves=[
+            transactions.Move(
+                "expire",
                 derive_key("invalid", case.pk, asset),
                 case.operator.account_id,
                 central.account(vintages[asset], central.CANCELLATION).pk,
@@ -790,10 +796,12 @@ def _cancel(case: Case, out: Mapping[int, int], now: datetime) -> None:
             )
             for asset, quantity in out.items()
         ],
-        kind="expire",
+        organisation=case.operator.organisation,
+        journal="expire",
         reference=f"invalid:{case.pk}",
         actor=None,
         now=now,
+        details={"case": str(case.pk)},
     )
 
 

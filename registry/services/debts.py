@@ -26,7 +26,7 @@ from registry.ledger import services as ledger
 from registry.ledger.models import Asset, Balance, Journal
 from registry.models import DebtEntry, Enforcement, Operator, Period, Surrender
 from registry.permissions import may_surrender
-from registry.services import central, enforcement, operators, sanctions
+from registry.services import central, enforcement, operators, sanctions, transactions
 from registry.standing import records
 
 
@@ -109,9 +109,10 @@ def claw_back(
     balance = Balance.objects.filter(account=operator.account_id, asset=period.permit_id, status="open").first()
     taken = min(quantity, balance.available if balance else 0)
     if taken:
-        ledger.post(
-            transfers=[
-                ledger.Posting(
+        transactions.move(
+            moves=[
+                transactions.Move(
+                    "return_excess",
                     derive_key("claw-back", reference),
                     operator.account_id,
                     central.account(period, central.TOTAL).pk,
@@ -119,7 +120,8 @@ def claw_back(
                     taken,
                 )
             ],
-            kind="return_excess",
+            organisation=operator.organisation,
+            journal="return_excess",
             reference=f"claw-back:{reference}",
             actor=actor,
             now=now,
@@ -193,9 +195,10 @@ def release_held_back(operator: Operator, now: datetime) -> int:
     for step in steps.order_by("pk"):
         for waiting in step.result.pop("waiting", []):
             period = Period.objects.select_related("scheme").get(pk=waiting["period"])
-            ledger.post(
-                transfers=[
-                    ledger.Posting(
+            transactions.move(
+                moves=[
+                    transactions.Move(
+                        "allocate",
                         derive_key("release-held-back", step.pk, waiting["run"]),
                         central.held_back(period, now).pk,
                         operator.account_id,
@@ -203,7 +206,8 @@ def release_held_back(operator: Operator, now: datetime) -> int:
                         waiting["quantity"],
                     )
                 ],
-                kind="release",
+                organisation=operator.organisation,
+                journal="release",
                 reference=f"held-back-released:{waiting['run']}:{operator.pk}",
                 actor=None,
                 now=now,
@@ -229,9 +233,14 @@ def _with_claims(delivered: Mapping[uuid.UUID, int]) -> Sequence[Operator]:
 def _pay(
     operator: Operator, period: Period, quantity: int, reference: str, actor: User | None, now: datetime
 ) -> DebtEntry:
-    posted = ledger.post(
-        transfers=[
-            ledger.Posting(
+    """Return permits to the total quantity and write the one line that pays: the type's own line is not written here.
+
+    The measure is the whole debt, whatever it came from, so that the registry and not the type's check says how much.
+    """
+    posted = transactions.move(
+        moves=[
+            transactions.Move(
+                "return_excess",
                 derive_key("debt", reference),
                 operator.account_id,
                 central.account(period, central.TOTAL).pk,
@@ -239,7 +248,8 @@ def _pay(
                 quantity,
             )
         ],
-        kind="debt",
+        organisation=operator.organisation,
+        journal="debt",
         reference=f"debt-{reference}",
         actor=actor,
         now=now,
@@ -290,6 +300,8 @@ def _hold_back(operator: Operator, period: Period, quantity: int, run: object, n
     waiting = step.result.setdefault("waiting", [])
     if any(one["run"] == str(run) for one in waiting):
         return
+    # No type moves a holder's permits into escrow: this is the other half of the delivery that it has just got, and
+    # what reaches it in the end leaves a transaction of its own when it is released.
     ledger.post(
         transfers=[
             ledger.Posting(

@@ -11,6 +11,7 @@ Each step is a row planned at the deadline by the rules in force then. It is don
 insolvency runs, and cancelled when the shortfall is made good.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import Organisation
 from accounts.services import audit, tasks
 from common.database import assert_in_transaction
+from common.errors import Refused
 from common.idempotency import derive_key
 from registry.engine.sanctions import LadderDate, ladder_dates
 from registry.ledger import services as ledger
@@ -36,9 +38,11 @@ from registry.models import (
     Surrender,
     Suspension,
 )
-from registry.services import accounts, central, operators, receipts
+from registry.services import accounts, central, operators, receipts, transactions
 from registry.services.sanctions import policy_at_deadline
 from registry.standing import Standing, records
+
+log = logging.getLogger(__name__)
 
 BLOCKED = "Permits are missing after the deadline."
 """The reason kept with an account that enforcement restricted; only such an account is opened again by a cure."""
@@ -74,19 +78,29 @@ def run_due(*, now: datetime) -> int:
     return sum(_run_one(pk, now) for pk in list(_due(now).values_list("pk", flat=True)))
 
 
+def _try(step_id: int, now: datetime) -> bool:
+    """Take one step; what a check refuses stays planned and is tried at the next round, and stops no other step."""
+    try:
+        with transaction.atomic():
+            return _take(step_id, now)
+    except Refused as refusal:
+        log.warning("Step %s of the ladder waits: %s", step_id, refusal.sentence)
+        return False
+
+
 def take_steps(period: Period, now: datetime) -> dict[str, int]:
     """Take every due step of one period inside the caller's transaction; return how many of each were done."""
     assert_in_transaction()
     done: dict[str, int] = {}
     for step in list(_due(now).filter(period=period)):
-        if _take(step.pk, now):
+        if _try(step.pk, now):
             done[step.action] = done.get(step.action, 0) + 1
     return done
 
 
 @transaction.atomic(durable=True)
 def _run_one(step_id: int, now: datetime) -> bool:
-    return _take(step_id, now)
+    return _try(step_id, now)
 
 
 def cure(operator: Operator, now: datetime) -> None:
@@ -170,16 +184,19 @@ def surrender_late(
         return repeated
     period, received_at = receipts.receive(period.pk)
     sink = central.account(period, central.SURRENDER)
-    posted = ledger.post(
-        transfers=[
-            ledger.Posting(derive_key(unique, asset), operator.account_id, sink.pk, asset, quantity)
+    posted = transactions.move(
+        moves=[
+            transactions.Move("surrender", derive_key(unique, asset), operator.account_id, sink.pk, asset, quantity)
             for asset, quantity in spent.items()
         ],
-        kind="surrender",
+        organisation=operator.organisation,
+        journal="surrender",
         reference=f"surrender:{unique}",
         actor=None,
-        now=now,
+        now=max(now, period.surrender_due),  # as the receipt: what is late is never dated before the deadline
         note=kind,
+        details={"kind": kind},
+        period=period,
     )
     receipt = Surrender.objects.create(
         operator=operator,

@@ -26,9 +26,9 @@ from registry.engine.rounding import exact, exact_text, half_up, obligation_perm
 from registry.models import Operator, Period, Report, Scheme
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.services import compliance, operators, receipts, reports, rules, suspensions, verification
+from registry.services.overdue import IN_FORCE
 
 SET_ESTIMATES = "registry.set_estimates"
-IN_FORCE = ("verified", "determined")
 
 BASES = {
     "last_verified": "the last verified figure and a margin",
@@ -138,21 +138,6 @@ def remind_desk(period: Period, now: datetime) -> int:
             due_at=period.surrender_due,
         )
     return count
-
-
-def blocked_by_missing_report(operator: Operator, now: datetime) -> bool:
-    """Say whether an operator may not send permits because a report of it is overdue; surrender stays open.
-
-    An estimate is no report. Schemes with founding terms only block nobody.
-    """
-    if not rules.rules_version(operator.scheme, now.astimezone(operator.scheme.tz).date()):
-        return False
-    last = operator.last_year if operator.last_year is not None else 9999
-    overdue = Period.objects.filter(
-        scheme_id=operator.scheme_id, report_due__lte=now, year__gte=operator.first_year, year__lte=last
-    ).exclude(status="draft")
-    told = Report.objects.filter(operator=operator, status__in=IN_FORCE).exclude(kind="estimate")
-    return overdue.exclude(year__in=operator.excluded_years).exclude(pk__in=told.values("period_id")).exists()
 
 
 @transaction.atomic(durable=True)

@@ -13,8 +13,8 @@ from common.database import assert_in_transaction
 from common.idempotency import derive_key
 from registry.ledger import services as ledger
 from registry.ledger.models import Transfer
-from registry.models import Operator, Period, Surrender, Transaction
-from registry.services import central, receipts
+from registry.models import TRANSACTION, Operator, Period, Surrender, Transaction
+from registry.services import central, receipts, transactions
 
 
 def give_back(
@@ -45,6 +45,8 @@ def take_out(
         .order_by("asset__period__year", "id")
         .values_list("asset_id", "amount", "debit__account_id")
     )
+    # Posted directly, as the type undoes one movement in full and by two officers, and this answers a case that they
+    # have decided, for a surrender of several vintages; the rows below keep it in the list of transactions.
     posted = ledger.reverse(
         journal_id=receipt.journal_id,
         kind="reverse_surrender",
@@ -53,7 +55,7 @@ def take_out(
         now=now,
         note=reason[:200],
     )
-    Transaction.objects.filter(journal=receipt.journal_id, status="completed").update(status="reversed")
+    _undo_rows(receipt, posted.journal_id, reason, actor, now)
     back = Surrender.objects.create(
         operator_id=receipt.operator_id,
         period=period,
@@ -83,6 +85,34 @@ def take_out(
     return returned
 
 
+def _undo_rows(receipt: Surrender, journal: int, reason: str, actor: User | None, now: datetime) -> None:
+    """Leave a transaction for each one that is undone, and mark those."""
+    undone = list(Transaction.objects.select_for_update().filter(journal=receipt.journal_id, status="completed"))
+    for row in undone:
+        TRANSACTION.require(row.status, "reversed")
+        row.status = "reversed"
+        row.save(update_fields=["status"])
+    Transaction.objects.bulk_create(
+        Transaction(
+            kind="reverse_surrender",
+            key=derive_key("surrender-reversed", row.pk),
+            organisation_id=row.organisation_id,
+            sender_id=row.receiver_id,
+            receiver_id=row.sender_id,
+            asset_id=row.asset_id,
+            quantity=row.quantity,
+            details={"reason": reason.strip()[:500], "period": str(receipt.period_id)},
+            status="completed",
+            proposed_by=actor,
+            proposed_at=now,
+            ended_at=now,
+            journal_id=journal,
+            reverses=row,
+        )
+        for row in undone
+    )
+
+
 def _divide(moved: list[tuple[int, int]], keep: int) -> tuple[dict[int, int], dict[int, int]]:
     """Keep the oldest vintages and return the rest."""
     kept: dict[int, int] = {}
@@ -107,17 +137,24 @@ def _surrender_again(
     now: datetime,
 ) -> None:
     key = derive_key("surrender-kept", back.pk)
-    posted = ledger.post(
-        transfers=[
-            ledger.Posting(
-                derive_key(key, asset), account, central.account(receipt.period, central.SURRENDER).pk, asset, quantity
+    posted = transactions.move(
+        moves=[
+            transactions.Move(
+                "surrender",
+                derive_key(key, asset),
+                account,
+                central.account(receipt.period, central.SURRENDER).pk,
+                asset,
+                quantity,
             )
             for asset, quantity in kept.items()
         ],
-        kind="surrender",
+        organisation=receipt.operator.organisation,
+        journal="surrender",
         reference=f"surrender:{key}",
         actor=actor,
         now=now,
+        period=receipt.period,
     )
     Surrender.objects.create(
         operator_id=receipt.operator_id,

@@ -116,6 +116,7 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
     postings = list(_postings(period, document["result"], approval, now))
     journal = None
     if postings:
+        # Posted directly: permits and their payment change hands in one journal, and no type moves money.
         posted = ledger.post(
             transfers=postings,
             kind="sale",

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
+from accounts.models import Organisation
 from accounts.services import audit
 from common.errors import Refused
 from common.idempotency import derive_key
@@ -18,7 +19,18 @@ from registry.engine.sanctions import ACTIONS
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance
 from registry.models import AllocationRun, Case, DueWork, Operator, Period, Report
-from registry.services import central, due, enforcement, estimates, obligations, regimes, reminders, rules, year
+from registry.services import (
+    central,
+    due,
+    enforcement,
+    estimates,
+    obligations,
+    regimes,
+    reminders,
+    rules,
+    transactions,
+    year,
+)
 from registry.services.due import Handler, Result
 from registry.standing import records
 
@@ -168,9 +180,10 @@ def _expiry(work: DueWork, now: datetime) -> Result:
     sink = central.account(period, central.CANCELLATION)
     free = [balance for balance in balances if balance.available and balance.status == "open"]
     if free:
-        ledger.post(
-            transfers=[
-                ledger.Posting(
+        transactions.move(
+            moves=[
+                transactions.Move(
+                    "expire",
                     derive_key("expiry", period.pk, balance.account_id),
                     balance.account_id,
                     sink.pk,
@@ -179,7 +192,8 @@ def _expiry(work: DueWork, now: datetime) -> Result:
                 )
                 for balance in free
             ],
-            kind="expiry",
+            organisation=Organisation.objects.filter(kind="regulator").order_by("id")[:1].get(),
+            journal="expiry",
             reference=f"expiry:{period.code}",
             actor=None,
             now=now,

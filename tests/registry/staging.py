@@ -16,7 +16,7 @@ from registry import rulebook
 from registry.engine.policy import Policy
 from registry.invariants import INVARIANTS
 from registry.ledger.models import Asset, Balance, LedgerAccount
-from registry.models import Case, ComplianceRecord, Period, Report, Scheme, Surrender
+from registry.models import Case, ComplianceRecord, Period, Report, Scheme, Surrender, Transaction
 from registry.services import cases, compliance, reports, surrenders, verification
 from registry.services.reports import LineInput
 from registry.standing import Standing, records
@@ -165,3 +165,8 @@ def govern(monkeypatch: pytest.MonkeyPatch) -> Ruling:
 def stage(regulator: Regulator, verity: Party, period: Period, clock: Clock) -> Stage:
     """The period of the cast, with Acme and Borealis holding permits."""
     return Stage(regulator, verity, period, clock)
+
+
+def left_behind(kind: str) -> list[tuple[int, str]]:
+    """Return the quantity and state of every transaction of a type, in the order in which they were made."""
+    return list(Transaction.objects.filter(kind=kind).order_by("journal_id", "pk").values_list("quantity", "status"))

@@ -8,7 +8,7 @@ from registry.engine.policy import Banking, BankingMode, TimeRule
 from registry.services import debts, transfers
 from tests import cast
 from tests.cast import Party
-from tests.registry.staging import Ruling, Stage, broken, holds, operator
+from tests.registry.staging import Ruling, Stage, broken, holds, left_behind, operator
 
 
 def close_with(stage: Stage, govern: Ruling, acme: Party, banking: Banking) -> None:
@@ -39,6 +39,7 @@ def test_what_is_above_the_limit_lapses_or_is_owed(
     assert holds(acme.account, permit) == left
     assert holds(f"cancellation:{stage.period.code}", permit) == lapsed
     assert debts.owed(operator(acme)) == debt
+    assert sum(quantity for quantity, _ in left_behind("expire")) == lapsed
     assert broken() == []
 
 

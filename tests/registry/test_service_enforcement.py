@@ -12,7 +12,7 @@ from registry.models import AccountTerms, Case, Enforcement, Sanction, Surrender
 from registry.services import cases, enforcement, sanctions, transfers
 from tests import cast
 from tests.cast import Party
-from tests.registry.staging import Ruling, Stage, broken, holds, operator
+from tests.registry.staging import Ruling, Stage, broken, holds, left_behind, operator
 
 LADDER = (
     LadderStep("BLOCK_TRANSFERS", business_days=0),
@@ -129,6 +129,7 @@ def test_a_set_off_takes_the_next_free_permits_before_they_are_the_operators(sho
     (taken,) = Surrender.objects.filter(kind="set_off")
     assert (taken.quantity, taken.period) == (90, short.period)
     assert (holds(acme.account, following.permit), short.standing(acme).shortfall) == (10, 0)
+    assert (90, "completed") in left_behind("surrender")
     assert broken() == []
 
 
@@ -142,6 +143,7 @@ def test_free_permits_are_held_back_until_the_missing_ones_are_there(short: Stag
 
     short.give(acme, 90)
     assert (holds(acme.account, following.permit), holds(escrow, following.permit)) == (100, 0)
+    assert left_behind("allocate").count((100, "completed")) == 2  # the delivery, and its release
     assert broken() == []
 
 

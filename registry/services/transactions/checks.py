@@ -11,7 +11,7 @@ from common.quantities import parse_whole
 from registry.engine import limits
 from registry.engine.policy import SanctionMode
 from registry.ledger.models.account import is_account_number
-from registry.services.estimates import blocked_by_missing_report
+from registry.services.overdue import blocked_by_missing_report
 from registry.services.transactions import holdings
 from registry.services.transactions.facts import Facts
 from registry.services.transactions.types import BY_ORDER
@@ -235,13 +235,14 @@ def quantity_whole(facts: Facts) -> Refused | None:
 def vintage_usable(facts: Facts) -> Refused | None:
     """Permits are surrendered for the period of their vintage or a later one of the same scheme.
 
-    Where a shortfall costs permits, what makes it good after the deadline may be of any vintage [CA-95856].
+    Where a shortfall costs permits, what makes it good after the deadline may be of any vintage [CA-95856]; so may
+    what the registry itself takes for it then.
     """
     permits, target = facts.period, facts.target
     if target is None:
         return Refused("vintage_not_usable", "Only permits can be surrendered. Choose permits of the scheme.")
     costs_permits = facts.policy is not None and facts.policy.sanction.mode is SanctionMode.PERMITS
-    is_late = costs_permits and facts.now >= target.surrender_due
+    is_late = (costs_permits or facts.asked.by_order) and facts.now >= target.surrender_due
     if permits is not None and permits.scheme_id == target.scheme_id and (is_late or permits.year <= target.year):
         return None
     return Refused(
@@ -290,8 +291,8 @@ def within_cap(facts: Facts) -> Refused | None:
 
 
 def within_excess(facts: Facts) -> Refused | None:
-    """No more is returned than was given too much."""
-    if facts.quantity is None or facts.quantity <= facts.excess:
+    """No more is returned than was given too much. Of what the registry takes back, its own finding is the measure."""
+    if facts.asked.by_order or facts.quantity is None or facts.quantity <= facts.excess:
         return None
     return Refused(
         "more_than_excess",

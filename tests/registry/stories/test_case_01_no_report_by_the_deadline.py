@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import Refused
 from registry.models import Operator, Report
-from registry.services import estimates, transfers
+from registry.services import estimates, overdue, transfers
 from tests import cast
 from tests.cast import Party
 from tests.registry.staging import Ruling, Stage, broken, operator
@@ -28,8 +28,8 @@ def test_the_highest_of_what_is_known_is_owed_until_a_proper_report_comes(
     (estimate,) = Report.objects.filter(kind="estimate")
     assert (estimate.operator, estimate.status) == (operator(borealis), "determined")
     assert stage.standing(borealis).owed == 300
-    assert estimates.blocked_by_missing_report(operator(borealis), stage.clock.now())
-    assert not estimates.blocked_by_missing_report(operator(acme), stage.clock.now())
+    assert overdue.blocked_by_missing_report(operator(borealis), stage.clock.now())
+    assert not overdue.blocked_by_missing_report(operator(acme), stage.clock.now())
     with pytest.raises(Refused) as refused:
         transfers.transfer(
             actor=borealis.initiator,
@@ -48,7 +48,7 @@ def test_the_highest_of_what_is_known_is_owed_until_a_proper_report_comes(
 
     estimate.refresh_from_db()
     assert (estimate.status, stage.standing(borealis).owed, stage.standing(borealis).status) == ("superseded", 240, "A")
-    assert not estimates.blocked_by_missing_report(operator(borealis), stage.clock.now())
+    assert not overdue.blocked_by_missing_report(operator(borealis), stage.clock.now())
     assert broken() == []
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from registry.models import Case, Sanction
 from registry.services import cases
 from tests.cast import Party
-from tests.registry.staging import Stage, broken, holds
+from tests.registry.staging import Stage, broken, holds, left_behind
 
 
 def invalidated(stage: Stage, acme: Party) -> Case:
@@ -31,6 +31,9 @@ def test_who_replaces_in_time_pays_nothing(stage: Stage, acme: Party) -> None:
 
     assert (stage.standing(acme).surrendered, stage.standing(acme).shortfall) == (100, 0)
     assert holds(f"cancellation:{stage.period.code}", stage.period.permit) == 40
+    assert left_behind("expire") == [(40, "completed")]
+    assert left_behind("reverse_surrender") == [(100, "completed")]
+    assert left_behind("surrender") == [(100, "reversed"), (40, "completed"), (60, "completed")]
     assert not Sanction.objects.exists()
     assert broken() == []
 

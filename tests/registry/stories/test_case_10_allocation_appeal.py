@@ -9,7 +9,7 @@ from registry.models import Case
 from registry.services import cases
 from tests import cast
 from tests.cast import OPENING, Party
-from tests.registry.staging import Stage, broken, holds, operator
+from tests.registry.staging import Stage, broken, holds, left_behind, operator
 
 AUCTION = cast.CAP - cast.ACME_PERMITS - cast.BOREALIS_PERMITS
 
@@ -59,6 +59,8 @@ def test_nothing_is_delivered_to_who_was_wrong(stage: Stage, acme: Party, ending
         stage.decide(case, "dismissed")
 
     assert places(stage, acme) == (4_000, 0, AUCTION)
+    assert left_behind("move_to_reserve") == [(500, "completed")]
+    assert (500, "completed") in left_behind("release")
     assert broken() == []
 
 

@@ -8,7 +8,7 @@ from registry.models import DebtEntry
 from registry.services import debts, transfers
 from tests import cast
 from tests.cast import Party
-from tests.registry.staging import Stage, broken, holds, operator
+from tests.registry.staging import Stage, broken, holds, left_behind, operator
 
 
 def claw_back(stage: Stage, acme: Party, quantity: int) -> tuple[int, int]:
@@ -26,6 +26,8 @@ def test_what_the_account_does_not_have_is_owed_and_paid_by_the_next_delivery(st
     assert (holds(acme.account, stage.period.permit), debts.owed(operator(acme))) == (0, 100)
     following = stage.next_year((acme, 250))
     assert (holds(acme.account, following.permit), debts.owed(operator(acme))) == (150, 0)
+    assert left_behind("return_excess") == [(400, "completed"), (100, "completed")]
+    assert [entry.quantity for entry in DebtEntry.objects.filter(kind="paid")] == [-100]
     assert broken() == []
 
 
@@ -47,6 +49,8 @@ def test_a_debt_blocks_sales_beyond_the_free_balance_until_it_is_paid(
 
     assert debts.blocked_quantity(operator(acme), permit) == 0
     assert holds(f"total:{stage.period.code}", permit) == 100
+    assert left_behind("return_excess") == [(100, "completed")]
+    assert [entry.quantity for entry in DebtEntry.objects.filter(kind="paid")] == [-100]
     with pytest.raises(Refused) as too_much:
         debts.pay(
             actor=acme.trader,
