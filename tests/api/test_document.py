@@ -81,6 +81,7 @@ def test_every_act_but_a_report_documents_its_key(document: dict[str, Any]) -> N
         ("/api/v1/surrenders/", "post"),
         ("/api/v1/surrenders/bulk/", "post"),
         ("/api/v1/transactions/", "post"),
+        ("/api/v1/transactions/{id}/reverse/", "post"),
         ("/api/v1/transfers/", "post"),
         ("/api/v1/transfers/bulk/", "post"),
         ("/api/v1/trusted-accounts/", "post"),
