@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Approval, User
 from accounts.services import audit
@@ -14,7 +14,7 @@ from common.errors import Refused, Unknown, require_none
 from registry import rulebook
 from registry.engine import runs as engine
 from registry.engine.allocation import canonical_json
-from registry.models import AllocationRun, Period, PublishedRun
+from registry.models import AllocationRun, Case, LetterRemoval, Period, PublishedRun
 
 KIND_OF = {
     "allocation": PublishedRun.Kind.ALLOCATION,
@@ -70,9 +70,16 @@ def publish(
 
 
 def public(now: datetime) -> QuerySet[PublishedRun]:
-    """Return the runs that everybody may read, the latest first. Letters wait until their period publishes names."""
+    """Return the runs that everybody may read, the latest first. Letters wait until their period publishes names.
+
+    The file of the letters has all of them, and its hash is of the whole: while one is under appeal, and from when one
+    was removed, nobody reads it there. The other letters stay on the period's page.
+    """
     named = Q(period__names_public_at__isnull=True) | Q(period__names_public_at__lte=now)
-    shown = ~Q(kind=STATUS) | Q(period__status="closed") & named
+    appeals = Case.objects.filter(period=OuterRef("period"), kind=Case.Kind.APPEAL, status="open")
+    removals = LetterRemoval.objects.filter(period=OuterRef("period"))
+    whole = ~Exists(appeals.exclude(subject="allocation")) & ~Exists(removals)
+    shown = ~Q(kind=STATUS) | Q(period__status="closed") & named & whole
     return PublishedRun.objects.filter(shown).select_related("period__scheme").order_by("-published_at", "-id")
 
 

@@ -11,7 +11,8 @@ from django.urls import reverse
 from common.errors import Refused
 from registry import selectors
 from registry.engine.policy import ComplianceRule, SanctionRule
-from registry.services import cases, publication
+from registry.models import PublishedRun
+from registry.services import cases, publication, runs
 from tests.cast import Party
 from tests.registry.staging import Ruling, Stage, operator
 
@@ -57,10 +58,12 @@ def test_rules_wait_for_the_end_of_appeals(stage: Stage, govern: Ruling, acme: P
     )
     stage.clock.move_to(stage.clock.now() + timedelta(days=30))
     assert named(stage) == {"Borealis"}
+    assert not runs.public(stage.clock.now()).filter(kind="status").exists()
     assert b"Acme" not in client.get(table).content
 
     stage.decide(case, "dismissed")
     assert named(stage) == {"Acme", "Borealis"}
+    assert runs.public(stage.clock.now()).filter(kind="status").exists()
     assert b"Acme" in client.get(table).content
 
 
@@ -80,11 +83,16 @@ def test_a_letter_is_removed_by_two_officers_and_the_removal_stays_public(
     stage.report(acme, 100)
     stage.close()
     asked: dict[str, Any] = {"actor": stage.regulator.desk, "operator": operator(acme), "period": stage.period}
+    letters = PublishedRun.objects.get(kind="status", period=stage.period)
+    file = reverse("run-file", args=[letters.pk])
+    assert acme.account.number in client.get(file).content.decode()
 
     stage.approve(publication.propose_removal(reason="A court said so.", now=stage.clock.now(), **asked))
 
     assert named(stage) == {"Borealis"}
     assert "A court said so." in page(client, stage)
+    assert client.get(file).status_code == 404  # the file has every letter under one hash
+    assert letters not in runs.public(stage.clock.now())
     with pytest.raises(Refused) as again:
         publication.propose_removal(reason="Again.", now=stage.clock.now(), **asked)
     assert again.value.code == "letter_removed_already"
