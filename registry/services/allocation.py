@@ -36,7 +36,7 @@ from registry.models import (
     Scheme,
 )
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
-from registry.services import allocation_data, allocation_moves, cases, debts, regimes, runs, transactions
+from registry.services import allocation_data, allocation_moves, cases, debts, regimes, reminders, runs, transactions
 from registry.services.allocation_moves import RESERVES
 
 RUN_ALLOCATION = "registry.run_allocation"
@@ -122,6 +122,17 @@ def inputs_by_rules(period: Period, stage: Stage = Stage.INITIAL) -> engine.Allo
     return inputs
 
 
+def foreseen_settlement(period: Period) -> dict[str, str]:
+    """Return what the settlement by the rules comes to now and keep nothing; it is refused for what a draft is."""
+    run = AllocationRun(period=period, stage=Stage.SETTLEMENT.value, by_rules=True)
+    result = _result(run, inputs_by_rules(period, Stage.SETTLEMENT), _operators(period.scheme))
+    return {
+        "inputs_sha256": result.inputs_hash,
+        "given": str(result.free_permits),
+        "owed_back": str(result.clawback_permits),
+    }
+
+
 def _as_served(data: Iterable[engine.OperatorData], first: AllocationRun) -> list[engine.OperatorData]:
     """Put the needs and applications of the first stage in the place of what is known today."""
     before = engine.inputs_from_document(first.inputs)
@@ -144,10 +155,7 @@ def _draft(actor: User, run: AllocationRun, inputs: engine.AllocationInputs, now
     assert_in_transaction()
     period = run.period
     operators = _operators(period.scheme)
-    require_none(list(_faults(run, inputs, operators)))
-    result = engine.allocate(inputs)
-    require_none([Refused(refusal.code, refusal.sentence) for refusal in result.refusals])
-    require_none(list(_settlement_faults(run, inputs, result)))
+    result = _result(run, inputs, operators)
     run.inputs, run.inputs_sha256 = engine.inputs_document(inputs), result.inputs_hash
     run.rules_version = result.format
     run.cap, run.free, run.auction = result.cap, result.free_permits, result.auction_permits
@@ -173,6 +181,17 @@ def _draft(actor: User, run: AllocationRun, inputs: engine.AllocationInputs, now
         auction=run.auction,
     )
     return run
+
+
+def _result(
+    run: AllocationRun, inputs: engine.AllocationInputs, operators: Mapping[str, Operator]
+) -> engine.AllocationResult:
+    """Divide the cap as the inputs say, or refuse with every reason why they do not fit the period."""
+    require_none(list(_faults(run, inputs, operators)))
+    result = engine.allocate(inputs)
+    require_none([Refused(refusal.code, refusal.sentence) for refusal in result.refusals])
+    require_none(list(_settlement_faults(run, inputs, result)))
+    return result
 
 
 # Proposing and executing ----------------------------------------------------------------------------------------------
@@ -296,6 +315,8 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
         lines=run.lines.count(),
         outstanding=plan.outstanding,
     )
+    if run.stage == Stage.SETTLEMENT:
+        reminders.withdraw(run.period.code, "true_up", now)
     return {"run": str(run.pk), "journal": run.journal_id, "published": str(published.pk)}
 
 

@@ -18,7 +18,7 @@ from registry.ledger import selectors as ledger_selectors
 from registry.ledger.models import Balance
 from registry.models import Obligation, Operator, Period, PublishedRun
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
-from registry.services import central, runs, transactions
+from registry.services import central, reminders, runs, transactions
 
 STABILITY_FLOW = "registry.stability_flow"
 
@@ -99,6 +99,7 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
             note=document["result"]["reason"],
         )
         journal = posted.journal_id
+    reminders.withdraw(period.code, "indicator", now)
     published = runs.publish(document, period, actor=approval.decided_by, now=now, approval=approval)
     audit.record(
         approval.decided_by,
@@ -186,10 +187,15 @@ def _coming(period: Period) -> Period | None:
     return Period.objects.select_related("scheme").filter(scheme_id=period.scheme_id, year=period.year + 1).first()
 
 
+def published_flow(period: Period) -> PublishedRun | None:
+    """Return the flow that followed a period, once it is published."""
+    flows = PublishedRun.objects.filter(period=period, kind=PublishedRun.Kind.RESERVE, document__kind="stability")
+    return flows.first()
+
+
 def _faults(period: Period) -> Iterator[Refused]:
     """List why no flow can be worked out yet, or not again."""
-    done = PublishedRun.objects.filter(period=period, kind=PublishedRun.Kind.RESERVE, document__kind="stability")
-    if done.exists():
+    if published_flow(period) is not None:
         yield Refused("stability_done_already", f"The flow after {period} was published already.")
     coming = _coming(period)
     if coming is None or coming.status != "open":

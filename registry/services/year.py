@@ -5,7 +5,8 @@
 | parameters_final, floor_price | before the year of use | the registry notes the rules and the floor of the year |
 | issue, allocation | at the beginning of the year | two officers; the registry reminds them |
 | self_report, verified_report | after the year | operators and verifiers; overdue reports go to the desk |
-| true_up, indicator, reserve_sale | where the rules have them | the registry reminds the desk |
+| true_up, indicator | where the rules have them | the registry works the figures out; two officers act |
+| reserve_sale | where the rules have it | the registry reminds the desk |
 | surrender_notice | 30 and 7 days before permits are due | operators are told what they still owe |
 | close_market, surrender, publication | around the surrender deadline | the closing of the period does them |
 | ladder_* | after the surrender deadline | enforcement, step by step |

@@ -11,15 +11,18 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import Organisation
 from accounts.services import audit
-from common.errors import Refused
+from common.errors import Refused, SeveralRefusals
 from common.idempotency import derive_key
 from registry.engine import reserve
+from registry.engine import runs as run_engine
+from registry.engine.allocation import Stage
 from registry.engine.refusals import Refusal
 from registry.engine.sanctions import ACTIONS
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance
 from registry.models import AllocationRun, Case, DueWork, Operator, Period, Report
 from registry.services import (
+    allocation,
     central,
     due,
     enforcement,
@@ -27,6 +30,7 @@ from registry.services import (
     obligations,
     regimes,
     reminders,
+    reserves,
     rules,
     transactions,
     year,
@@ -115,6 +119,61 @@ def _reminder(what: str, title: str) -> Handler:
         return {"reminded": True}
 
     return Handler(title.format(period="the period"), work)
+
+
+def _indicator(work: DueWork, now: datetime) -> Result:
+    """Work out what the quantity reserve does after the year, and ask the desk to propose it; two officers sign.
+
+    A scheme without such a reserve has nothing to do. Where figures are missing, the task names them; its page works
+    the flow out as soon as they are there.
+    """
+    period = _period(work)
+    on = now.astimezone(period.scheme.tz).date()
+    if rules.policy_at(period.scheme, on).supply.msr is None:
+        return {"reserve": "none"}
+    done = reserves.published_flow(period)
+    if done is not None:
+        return {"published": done.sha256}
+    title = f"Propose what the stability reserve does after {period}"
+    page = f"/desk/periods/{period.code}/stability/"
+    try:
+        document = reserves.stability_document(period, on)
+    except Refused as refused:
+        return _ask_for_figures(period, "indicator", title, page, refused, now)
+    figures = {name: document["result"][name] for name in ("circulation", "intake", "release", "invalidated")}
+    title += ": it takes in {intake} permits, releases {release} and cancels {invalidated}".format(**figures)
+    _remind_desk(period, "indicator", title, now, page)
+    return {**figures, "sha256": run_engine.sha256(document), "reminded": True}
+
+
+def _true_up(work: DueWork, now: datetime) -> Result:
+    """Work out the settlement on what was verified, and ask the desk to draft it; a draft is always a person's.
+
+    Rules that allocate everything at once have nothing to settle.
+    """
+    period = _period(work)
+    alloc = rules.policy_at(period.scheme, period.starts_on).alloc
+    if not alloc.true_up and all(method.pre_share == 1 for method in alloc.methods):
+        return {"settlement": "none"}
+    settlements = AllocationRun.objects.filter(period=period, stage=Stage.SETTLEMENT)
+    if settlements.filter(status="executed").exists():
+        return {"settled": True}
+    title = f"Settle the free permits of {period} on what was verified"
+    page = f"/desk/periods/{period.code}/figures/"
+    try:
+        foreseen = allocation.foreseen_settlement(period)
+    except Refused as refused:
+        return _ask_for_figures(period, "true_up", title, page, refused, now)
+    title += ": {given} permits are given and {owed_back} are owed back".format(**foreseen)
+    _remind_desk(period, "true_up", title, now, page)
+    return {**foreseen, "reminded": True}
+
+
+def _ask_for_figures(period: Period, what: str, title: str, page: str, refused: Refused, now: datetime) -> Result:
+    """Ask the desk for what is missing, with the reason of each gap."""
+    gaps = refused.refusals if isinstance(refused, SeveralRefusals) else (refused,)
+    _remind_desk(period, what, f"{title}. Missing: {' '.join(gap.sentence for gap in gaps)}", now, page)
+    return {"missing": [gap.code for gap in gaps], "reminded": True}
 
 
 def _surrender_notice(work: DueWork, now: datetime) -> Result:
@@ -248,8 +307,9 @@ def _unexpired(period: Period) -> QuerySet[Balance]:
     )
 
 
-def _remind_desk(period: Period, what: str, title: str, now: datetime) -> None:
-    reminders.remind_regulator(period.code, what, title=title, link=f"/desk/periods/{period.code}/", now=now)
+def _remind_desk(period: Period, what: str, title: str, now: datetime, link: str = "") -> None:
+    page = link or f"/desk/periods/{period.code}/"
+    reminders.remind_regulator(period.code, what, title=title, link=page, now=now)
 
 
 def register_all() -> None:
@@ -261,8 +321,8 @@ def register_all() -> None:
         "allocation": Handler("Free permits are allocated", _allocation),
         "self_report": Handler("Operators' reports are due", _self_report),
         "verified_report": Handler("Verified reports are due", _verified_report),
-        "true_up": _reminder("true_up", "Settle the free permits of {period} on what was verified"),
-        "indicator": _reminder("indicator", "Work out the stability reserve after {period}"),
+        "true_up": Handler("Free permits are settled on what was verified", _true_up),
+        "indicator": Handler("The stability reserve is worked out", _indicator),
         "reserve_sale": _reminder("reserve_sale", "The last sale from the reserve before permits of {period} are due"),
         "surrender_notice": Handler("Operators are told what they still owe", _surrender_notice),
         "end_of_appeals": Handler("The time for appeals is over", _end_of_appeals),

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import transaction
 
+from accounts.models import Task
 from common.errors import Forbidden, Refused, SeveralRefusals
 from registry.engine import allocation as engine
 from registry.engine.allocation import Stage
@@ -21,12 +22,13 @@ from registry.models import (
     AllocationTable,
     CohortCheck,
     DebtEntry,
+    DueWork,
     Period,
     PublishedRun,
     Scheme,
     Transaction,
 )
-from registry.services import allocation, allocation_data, central, rules, runs, transactions
+from registry.services import allocation, allocation_data, central, due, rules, runs, transactions
 from registry.services.reports import RowsRefused
 from tests import cast
 from tests.cast import Party, Regulator
@@ -315,9 +317,30 @@ def test_a_settlement_takes_back_what_was_too_much_and_gives_what_was_too_little
         )
     )
 
+    work = DueWork.objects.create(
+        key=f"{capped_period.code}:test:true_up",
+        kind="true_up",
+        scheme=capped_period.scheme,
+        period=capped_period,
+        due_at=cast.OPENING,
+    )
+    for _ in range(2):
+        due.run_due(now=cast.OPENING)
+    work.refresh_from_db()
+    (task,) = Task.objects.filter(kind="year_true_up")
+    assert not AllocationRun.objects.filter(stage=Stage.SETTLEMENT).exists()  # a draft is a person's
+
     run = draft(regulator, capped_period, Stage.SETTLEMENT)
     execute(regulator, run)
 
+    task.refresh_from_db()
+    assert (task.link, task.status) == (f"/desk/periods/{capped_period.code}/figures/", "completed")
+    assert work.result == {
+        "inputs_sha256": run.inputs_sha256,
+        "given": str(run.free),
+        "owed_back": "300",  # Acme 200, Cobalt 100, of which it has 50
+        "reminded": True,
+    }
     # Acme 700 - 500 = 200 back; Borealis, whose 700 were taken back, all 900; Cobalt owes 100 and has 50 left
     holdings = {one.account.number: _held(one, capped_period) for one in parties}
     assert holdings == {acme.account.number: 500, borealis.account.number: 900, cobalt.account.number: 0}

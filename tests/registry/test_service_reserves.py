@@ -1,19 +1,21 @@
 """Reserves at work: the yearly flow from the books, and sales by sealed bids, each delivered, published, recomputed."""
 
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import transaction
 
+from accounts.models import Task
 from accounts.services import approvals
 from common.errors import Forbidden, Refused, SeveralRefusals
 from registry.engine import runs as engine
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance
-from registry.models import Period, PublishedRun, Scheme
-from registry.services import central, estimates, reserves, rules, sales
+from registry.models import DueWork, Period, PublishedRun, Scheme
+from registry.services import central, due, estimates, reserves, rules, sales
 from tests import cast
 from tests.cast import Clock, Party, Regulator
 
@@ -89,13 +91,30 @@ def test_the_flow_follows_from_the_books_at_the_end_of_the_year(
             flop=permits * cast.PERMIT_FLOP,
         )
 
+    work = _indicator(period, now)
+    assert due.run_due(now=now).done > 0
+    due.run_due(now=now)
+    work.refresh_from_db()
+    (task,) = Task.objects.filter(kind="year_indicator")
+    assert (task.link, task.status) == (f"/desk/periods/{period.code}/stability/", "unclaimed")
+
     proposal = reserves.propose_stability(actor=regulator.desk, period=period, now=now)
     regulator.approve(proposal, now)
 
+    task.refresh_from_db()
+    assert task.status == "completed"
     # 10,000 - 3,400 in circulation lie above the upper line: 24 % of them go in, and what is above 1,200 is cancelled
     run = PublishedRun.objects.get(kind="reserve", period=period)
     result = run.document["result"]
     assert (result["circulation"], result["intake"], result["invalidated"]) == ("6600", "1584", "384")
+    assert work.result == {  # the calendar's event had worked out exactly what was published
+        "circulation": "6600",
+        "intake": "1584",
+        "release": "0",
+        "invalidated": "384",
+        "sha256": run.sha256,
+        "reminded": True,
+    }
     assert sum(int(month["permits"]) for month in result["months"]) == 1_584
     assert lies_in(coming, "stability") == 1_200
     assert lies_in(coming, "cancellation") == 384
@@ -178,6 +197,15 @@ def test_a_sale_delivers_against_payment_and_the_containment_counts_over_the_yea
         sell((c, Decimal(40), 50))
     with pytest.raises(Forbidden):
         sales.propose_sale(actor=acme.trader, period=period, offered=1, bids=[], now=cast.OPENING)
+
+
+def _indicator(period: Period, now: datetime) -> DueWork:
+    """Return the calendar's event of the indicator, due now."""
+    work, _ = DueWork.objects.update_or_create(
+        key=f"{period.code}:indicator",
+        defaults={"kind": "indicator", "scheme": period.scheme, "period": period, "due_at": now},
+    )
+    return work
 
 
 def _to_auction(regulator: Regulator, period: Period) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Task
-from registry.engine.policy import Policy, PricePath, SupplyRule, TimeRule
+from registry.engine.policy import Policy, PricePath, StabilityReserve, SupplyRule, TimeRule
 from registry.ledger import services as ledger
 from registry.ledger.models import Balance
 from registry.models import DueWork, Period, Scheme
@@ -134,13 +134,36 @@ def test_permits_expire_after_their_owners_were_told(
     assert clock.now() == datetime(2027, 12, 31, 23, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("kind", ["true_up", "indicator", "reserve_sale"])
-def test_what_two_officers_do_is_asked_of_the_desk(
-    regulator: Regulator, period: Period, clock: Clock, kind: str
+@pytest.mark.parametrize(
+    ("kind", "result"),
+    [("true_up", {"settlement": "none"}), ("indicator", {"reserve": "none"}), ("reserve_sale", {"reminded": True})],
+)
+def test_the_desk_is_asked_for_what_two_officers_do_and_for_nothing_that_the_rules_do_not_have(
+    regulator: Regulator, period: Period, clock: Clock, kind: str, result: dict[str, object]
 ) -> None:
+    plan(period, kind)
+
+    assert done(period, kind, clock) == result
+    assert list(reminders(f"year_{kind}")) == ([regulator.organisation.name] if "reminded" in result else [])
+
+
+def test_an_indicator_without_figures_asks_the_desk_for_each_of_them(
+    regulator: Regulator, period: Period, acme: Party, clock: Clock, rule: Callable[..., None]
+) -> None:
+    rule(supply=SupplyRule(msr=StabilityReserve(upper=5_000, lower=1_000, intake=Decimal("0.24"), release=500)))
+    plan(period, "indicator")
+
+    assert done(period, "indicator", clock) == {
+        "missing": ["next_period_not_open", "use_not_verified"],
+        "reminded": True,
+    }
+    (task,) = Task.objects.filter(kind="year_indicator")
+    assert task.link == f"/desk/periods/{period.code}/stability/"
+    assert "Publish the next period's cap first" in task.title
+
+
+def plan(period: Period, kind: str) -> None:
+    """Put an event into the calendar that founding terms do not have."""
     DueWork.objects.create(
         key=f"{period.code}:{kind}", kind=kind, scheme=period.scheme, period=period, due_at=period.report_due
     )
-
-    assert done(period, kind, clock) == {"reminded": True}
-    assert list(reminders(f"year_{kind}")) == [regulator.organisation.name]
