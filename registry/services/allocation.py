@@ -295,6 +295,7 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
     run.save(update_fields=["status", "journal", "executed_at"])
     debts.settle_delivery(run.period, _delivered(run), now, run=run.pk)
     cases.escrow_contested(run.period, now)
+    reminders.withdraw(run.period.code, "allocation", now)
     published = runs.publish(
         runs.work_out("allocation", run.period, run.period.starts_on, run.inputs),
         run.period,

@@ -15,7 +15,7 @@ from common.database import assert_in_transaction
 from common.errors import require
 from registry.ledger.models import Balance
 from registry.models import PERIOD, ComplianceRecord, Operator, Period, Sanction
-from registry.services import banking, enforcement, obligations, publication, receipts, runs, sanctions
+from registry.services import banking, enforcement, obligations, publication, receipts, reminders, runs, sanctions
 from registry.standing import Standing, records
 
 
@@ -55,6 +55,8 @@ def record_deadline_status(period: Period, now: datetime) -> dict[str, int]:
         _publish_run(period, standings, now)
         _record_changes([(period, standing) for standing in records(period)], now)  # what came late counts since then
     obligations.follow(period, now, "Permits were due.")
+    met = [standing.operator.organisation for standing in standings if not standing.shortfall]
+    reminders.withdraw_notices(period.code, "surrender", met, now)
     return _counts(period)
 
 
@@ -95,6 +97,8 @@ def record_later_status(
     _record_changes(standings, now)
     enforcement.cure(operator, now)
     obligations.follow_onwards(operator, period, now, reason)
+    if not records(period, operator=operator)[0].shortfall:
+        reminders.withdraw_notices(period.code, "surrender", [operator.organisation], now)
 
 
 def _record_changes(standings: Sequence[tuple[Period, Standing]], now: datetime) -> None:

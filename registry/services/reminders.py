@@ -72,3 +72,15 @@ def _kind(what: str) -> str:
 def withdraw(period_code: str, what: str, now: datetime, organisation: Organisation | None = None) -> None:
     """End a reminder because what it asked for was done."""
     tasks.end_task(key=key_of(period_code, what, organisation), actor=None, now=now)
+
+
+def withdraw_notices(period_code: str, what: str, organisations: Iterable[Organisation], now: datetime) -> None:
+    """End every notice of one sort, however early it came, for organisations that have done what it asked for."""
+    assert_in_transaction()
+    notices = Task.objects.filter(
+        key__startswith=f"{key_of(period_code, what)}:",
+        organisation__in=list(organisations),
+        status__in=["unclaimed", "claimed"],
+    )
+    for key in notices.values_list("key", flat=True):
+        tasks.end_task(key=key, actor=None, now=now)

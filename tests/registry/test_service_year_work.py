@@ -103,6 +103,12 @@ def test_whoever_still_owes_is_told_how_much(
     assert done(period, "surrender_notice:30", clock) == {"operators_reminded": 1, "permits_missing": 1_000}
     assert reminders("year_surrender") == {"Acme": f"Surrender 1,000 permits for {period}"}
 
+    give(acme, period, 999, clock)
+    assert "Acme" in reminders("year_surrender")
+
+    give(acme, period, 1, clock)
+    assert reminders("year_surrender") == {}
+
 
 def test_permits_expire_after_their_owners_were_told(
     period: Period, acme: Party, borealis: Party, verity: Party, clock: Clock, rule: Callable[..., None]
