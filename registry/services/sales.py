@@ -7,7 +7,7 @@ cancelled. What is not sold stays in the auction account.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +26,8 @@ from registry.ledger.models import Balance, LedgerAccount
 from registry.models import Cap, Freeze, Operator, Period, PublishedRun
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.services import central, runs
+from registry.services.transactions import CHECKS, Asked
+from registry.services.transactions.facts import Batch
 
 SALE = "registry.sale"
 MINOR, HIGHEST_PRICE, MOST_BIDS = 100, Decimal(10**9), 10_000
@@ -67,7 +69,7 @@ def sale_document(period: Period, offered: int, asked: Sequence[Sequence[Any]], 
     """Return the sale that these bids come to by the rules of a day, or refuse it with every reason."""
     bids = [(str(number), Decimal(price), int(quantity)) for number, price, quantity in asked]
     accounts = _accounts(bids)
-    require_none([*_faults(period, offered), *_bid_faults(bids, accounts)])
+    require_none([*_faults(period, offered, on), *_bid_faults(bids, accounts)])
     policy = rulebook.policy_at(period.scheme, on)
     cap = Cap.objects.filter(period=period).order_by("-version").values_list("quantity", flat=True).first()
     assert cap is not None, "an open period has a cap"
@@ -234,7 +236,7 @@ def _accounts(bids: Sequence[Bid]) -> dict[str, LedgerAccount]:
     return {account.number: account for account in found.select_related("owner", "terms")}
 
 
-def _faults(period: Period, offered: int) -> Iterator[Refused]:
+def _faults(period: Period, offered: int, on: date) -> Iterator[Refused]:
     """List why nothing can be sold."""
     if period.status != "open":
         yield Refused("period_not_open", f"{period} is not open: permits are sold in an open period.")
@@ -248,6 +250,12 @@ def _faults(period: Period, offered: int) -> Iterator[Refused]:
     there = balance.available if balance else 0
     if not 1 <= offered <= there:
         yield Refused("offer_out_of_range", f"Offer from 1 to {there:,} permits: so many lie in the auction account.")
+    leaves = Asked("release", sender=account.pk, asset=period.permit_id, quantity=offered)
+    (facts,) = Batch([leaves], datetime.combine(on, time(12), tzinfo=period.scheme.tz)).facts()
+    for name in ("serials_free", "scheme_running", "books_agree"):
+        refusal = CHECKS[name](facts)
+        if refusal is not None:
+            yield refusal
 
 
 def _bid_faults(bids: Sequence[Bid], accounts: Mapping[str, LedgerAccount]) -> Iterator[Refused]:

@@ -13,9 +13,10 @@ from accounts.services import approvals
 from common.errors import Forbidden, Refused, SeveralRefusals
 from registry.engine import runs as engine
 from registry.ledger import services as ledger
-from registry.ledger.models import Balance
-from registry.models import DueWork, Period, PublishedRun, Scheme
-from registry.services import central, due, estimates, reserves, rules, sales
+from registry.ledger.models import Balance, SerialBlock
+from registry.ledger.services.serials import derive_serial_blocks
+from registry.models import DueWork, Period, PublishedRun, Scheme, Suspension
+from registry.services import central, due, estimates, freezes, reserves, rules, sales
 from tests import cast
 from tests.cast import Clock, Party, Regulator
 
@@ -197,6 +198,38 @@ def test_a_sale_delivers_against_payment_and_the_containment_counts_over_the_yea
         sell((c, Decimal(40), 50))
     with pytest.raises(Forbidden):
         sales.propose_sale(actor=acme.trader, period=period, offered=1, bids=[], now=cast.OPENING)
+
+
+def test_nothing_is_sold_while_a_court_stops_trading_or_of_permits_whose_numbers_are_frozen(
+    regulator: Regulator, scheme: Scheme, period: Period, acme: Party
+) -> None:
+    derive_serial_blocks()
+    auction = central.account(period, central.AUCTION)
+    block = SerialBlock.objects.filter(balance__account=auction, until=None).earliest("first")
+    offered = Balance.objects.get(account=auction, asset=period.permit_id).available
+    freezes.freeze_serials(
+        actor=regulator.desk,
+        asset=period.permit,
+        first=block.first,
+        last=block.first,
+        reason="Under inquiry.",
+        now=cast.OPENING,
+    )
+    Suspension.objects.create(
+        scheme=scheme, reason="7 K 12/27", trading=False, stopped_at=cast.OPENING, stopped_by=regulator.senior
+    )
+
+    with pytest.raises(SeveralRefusals) as refused:
+        sales.propose_sale(
+            actor=regulator.desk,
+            period=period,
+            offered=offered,
+            bids=[(acme.account.number, Decimal(1), 1)],
+            now=cast.OPENING,
+        )
+
+    codes = {refusal.code for refusal in refused.value.refusals}
+    assert codes == {"offer_out_of_range", "serials_frozen", "scheme_suspended"}  # a frozen number is held too
 
 
 def _indicator(period: Period, now: datetime) -> DueWork:
