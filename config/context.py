@@ -13,10 +13,10 @@ AREAS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("markets",),
         ("holdings", "transactions", "trusted-accounts", "accounts", "identity"),
         ("reports",),
-        ("compliance", "cases", "sanctions"),
+        ("compliance", "cases", "sanctions", "rules", "runs"),
         ("tasks", "approvals"),
     ),
-    "verifier": (("home",), ("reports",), ("tasks",)),
+    "verifier": (("home",), ("reports",), ("rules",), ("tasks",)),
     "regulator": (
         ("home",),
         ("desk", "calendar", "rules", "runs"),
@@ -69,6 +69,14 @@ LABELS = {
     "transparency": "Transparency",
 }
 
+BELOW = {
+    "/transfers/": "transactions",
+    "/cancellations/": "transactions",
+    "/certificates/": "transactions",
+    "/desk/markets/": "markets",
+}
+"""Pages whose address does not begin with that of the page they belong to."""
+
 Links = list[tuple[str, str, bool]]
 """Label, address, and whether one is there."""
 
@@ -95,8 +103,8 @@ def frame(request: HttpRequest) -> dict[str, object]:
 def _navigation(request: HttpRequest, areas: tuple[tuple[str, ...], ...]) -> dict[str, Links]:
     """Return the areas, and the pages of the area one is in: the one whose address is the longest start of ours."""
     addresses = {name: reverse(name) for area in areas for name in area}
-    starts = [name for name, address in addresses.items() if request.path.startswith(address)]
-    here = max(starts, key=lambda name: len(addresses[name]), default="")
+    starts = [*((address, name) for name, address in addresses.items()), *BELOW.items()]
+    _, here = max((start for start in starts if request.path.startswith(start[0])), default=("", ""))
     area_here = next((area for area in areas if here in area), ())
     pages = area_here if len(area_here) > 1 else ()
     return {

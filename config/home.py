@@ -4,15 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Count, Q
+from django.urls import reverse
+
 from accounts.acting import Acting
 from accounts.models import Approval
-from accounts.selectors import approvals_in_scope
+from accounts.selectors import approvals_in_scope, tasks_in_scope
 from accounts.views.approvals import waiting_for
 from common.charts import Chart, Series
 from exchange.selectors import MarketSummary, market_summaries, parked_commands
 from registry import calendars
 from registry.ledger import selectors as ledger
-from registry.models import Obligation, Operator, Period, Report
+from registry.models import Case, Obligation, Operator, Period, Report, Sanction
 from registry.selectors import (
     ObligationPosition,
     position_against_obligation,
@@ -61,13 +64,14 @@ def of_firm(acting: Acting, now: datetime) -> dict[str, object]:
         "cards": [_card(by_scheme[period.scheme_id], period, markets.get(period.pk), now) for period in periods],
         "deadlines": _deadlines(periods, now),
         "approvals": _waiting(acting),
+        "waits": _waits(acting, now),
         "may_initiate": acting.has("initiator", "approver"),
     }
 
 
-def of_verifier() -> dict[str, object]:
-    """Return the overview of a verifier: the reports that wait, oldest first."""
-    return {"reports": reports_to_verify()[:100]}
+def of_verifier(acting: Acting, now: datetime) -> dict[str, object]:
+    """Return the overview of a verifier: the reports that wait, oldest first, and open tasks."""
+    return {"reports": reports_to_verify()[:100], "waits": [_open_tasks(acting, now)]}
 
 
 def of_regulator(acting: Acting, now: datetime) -> dict[str, object]:
@@ -77,6 +81,7 @@ def of_regulator(acting: Acting, now: datetime) -> dict[str, object]:
     return {
         "approvals": _waiting(acting),
         "overdue": overdue,
+        "waits": _waits(acting, now),
         "reports_waiting": reports_to_verify().count(),
         "markets": market_summaries(),
         "parked": parked_commands().count(),
@@ -88,6 +93,40 @@ def of_regulator(acting: Acting, now: datetime) -> dict[str, object]:
 def of_auditor() -> dict[str, object]:
     """Return the overview of an auditor: every period with its files, and whether its permits add up."""
     return {"overviews": public_overview(), "markets": market_summaries()}
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How many things of one kind wait, and the page where they are dealt with."""
+
+    label: str
+    count: int
+    address: str
+    note: str = ""
+    tone: str = "caution"
+
+
+def _waits(acting: Acting, now: datetime) -> list[Wait]:
+    """What waits for the organisation acted for beside proposals; the regulator's people see everybody's."""
+    sanctions = acting.view.filter(Sanction.objects.filter(status__in=["due", "in_appeal"]), "operator__organisation")
+    due = sanctions.aggregate(total=Count("pk"), late=Count("pk", filter=Q(status="due", due_at__lt=now)))
+    cases = acting.view.filter(Case.objects.filter(status="open"), "operator__organisation").count()
+    return [
+        _open_tasks(acting, now),
+        Wait("Sanctions not settled", due["total"], reverse("sanctions"), _overdue(due["late"]), "negative"),
+        Wait("Open cases", cases, reverse("cases"), "waiting for a decision" if cases else ""),
+    ]
+
+
+def _open_tasks(acting: Acting, now: datetime) -> Wait:
+    """Count the tasks that the organisation's own people have to do."""
+    waiting = tasks_in_scope(acting.scope).filter(organisation=acting.organisation, status__in=["unclaimed", "claimed"])
+    found = waiting.order_by().aggregate(total=Count("pk"), late=Count("pk", filter=Q(due_at__lt=now)))
+    return Wait("Open tasks", found["total"], reverse("tasks"), _overdue(found["late"]), "negative")
+
+
+def _overdue(count: int) -> str:
+    return f"{count:,} overdue" if count else ""
 
 
 def _waiting(acting: Acting) -> list[Approval]:

@@ -30,7 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
         case "firm" | "lab":
             return render(request, "home/firm.html", overview.of_firm(acting, now))
         case "verifier":
-            return render(request, "home/verifier.html", overview.of_verifier())
+            return render(request, "home/verifier.html", overview.of_verifier(acting, now))
         case "regulator":
             return render(request, "home/regulator.html", overview.of_regulator(acting, now))
         case "auditor":

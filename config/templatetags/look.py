@@ -20,12 +20,12 @@ DASH = "\N{EN DASH}"
 # What has simply ended (canceled, expired, closed, superseded ...) stays neutral.
 TONES = {
     "positive": "active open continuous executed approved verified filled captured paid completed met positive "
-    "accepted cured a",
+    "accepted cured upheld done a",
     "caution": "proposed waiting submitted partially_filled pending_new halted suspended closing determined due "
     "pending overdue late positive_with_comments restricted receive_only transfer_pending closure_pending requested "
-    "received delayed awaiting_receiver c",
+    "received delayed awaiting_receiver in_appeal unclaimed held c",
     "negative": "rejected refused failed frozen returned breached reversed negative b",
-    "notice": "new draft call running",
+    "notice": "new draft call running claimed planned",
 }
 TONE_OF = {word: tone for tone, words in TONES.items() for word in words.split()}
 

@@ -1,16 +1,17 @@
 """Deciding on proposals, choosing for whom one acts, and API tokens."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import ApiToken, Membership
+from accounts.models import ApiToken, Membership, Task
 from accounts.services import organisations
 from registry.ledger.models import Journal
-from tests.cast import OPENING
+from tests.cast import OPENING, Clock
 from tests.pages.world import World
 
 AsPerson = Callable[[str], Client]
@@ -120,6 +121,33 @@ def test_somebody_without_a_role_gets_a_page_that_says_so(world: World) -> None:
     assert "You have no role yet" in answer.content.decode()
     assert client.get(reverse("holdings")).status_code == 200
     assert client.get(reverse("transfer")).status_code == 403
+
+
+def test_the_overview_counts_what_waits_and_leads_to_it(world: World, as_person: AsPerson, clock: Clock) -> None:
+    before = Task.objects.filter(organisation=world.acme.organisation, status="unclaimed").count()
+    for number, due_at in enumerate((clock.now() - timedelta(days=1), clock.now() + timedelta(days=1))):
+        Task.objects.create(
+            key=f"waits:{number}",
+            kind="test",
+            organisation=world.acme.organisation,
+            title="Something to do",
+            created_at=clock.now() - timedelta(days=2),
+            due_at=due_at,
+        )
+
+    of_firm = " ".join(as_person("acme viewer").get(reverse("home")).content.decode().split())
+
+    assert f'<a href="{reverse("tasks")}">Open tasks</a> </span> <span class="stat-value">{before + 2}' in of_firm
+    assert "1 overdue" in of_firm
+    for page in ("sanctions", "cases"):
+        assert f'<a href="{reverse(page)}">' in of_firm
+        assert f'<a href="{reverse(page)}">' in as_person("senior officer").get(reverse("home")).content.decode()
+
+
+def test_a_page_below_another_shows_where_it_belongs(world: World, as_person: AsPerson) -> None:
+    page = " ".join(as_person("acme initiator").get(reverse("transfer")).content.decode().split())
+
+    assert f'<a href="{reverse("transactions")}" aria-current="page">Transactions</a>' in page
 
 
 def test_a_token_is_shown_once_and_revoked(world: World, as_person: AsPerson) -> None:
