@@ -205,13 +205,35 @@ def _is_next(event: DueWork, events: list[DueWork], now: datetime) -> bool:
     return event is next((one for one in events if one.status in {"planned", "paused"} and one.due_at > now), None)
 
 
+HASH = 64
+"""Digits of a sha256, which is shown as it is."""
+UNSAID = {year.STOOD, "rules_sha256"}
+"""What is kept of a piece of work and means nothing to a reader: the page of the rules shows their hash."""
+
+
 def _figures(event: DueWork) -> list[tuple[str, object]]:
     """Return what came of an event, in words and figures."""
     if event.status == "failed":
         return [("failed", event.result.get("failure", "")), ("tries", event.attempts)]
     if event.status == "paused":
         return [("left", f"{(event.remaining_s or 0) / 3600:,.1f} hours")]
-    return [(name.replace("_", " "), value) for name, value in event.result.items() if name != year.STOOD]
+    return [(name.replace("_", " "), _said(value)) for name, value in event.result.items() if name not in UNSAID]
+
+
+def _said(value: object) -> object:
+    """Write what a piece of work found for people: yes or no, several counts by their names, words without marks."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case dict():
+            return ", ".join(f"{_said(count)} {str(name).lower().replace('_', ' ')}" for name, count in value.items())
+        case list():
+            return ", ".join(str(_said(item)) for item in value)
+        case str() if len(value) < HASH:
+            return value.replace("_", " ")
+    return value
 
 
 def _movable(found: Scheme) -> QuerySet[Period]:
