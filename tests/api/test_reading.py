@@ -72,7 +72,31 @@ KEYS: dict[str, set[str]] = {
     "obligation-list": {"id", "organisation", "period", "version", "quantity", "report", "at"},
     "surrender-list": {"id", "organisation", "period", "quantity", "journal", "received_at"},
     "sanction-list": {
-        "id", "organisation", "period", "shortfall", "amount_minor", "currency", "status", "imposed_at",
+        "id", "organisation", "period", "kind", "mode", "shortfall", "amount_minor", "permits", "steps", "currency",
+        "status", "imposed_at", "due_at",
+    },
+    "calendar-event-list": {"period", "kind", "title", "due_at", "state", "done_at"},
+    "case-list": {
+        "id", "organisation", "period", "kind", "subject", "grounds", "quantity", "status", "opened_at", "due_at",
+        "decision", "decided_at",
+    },
+    "debt-list": {"id", "organisation", "period", "kind", "quantity", "at"},
+    "certificate-detail": {
+        "id", "scheme", "permit", "vintage", "quantity", "beneficiary", "cancelled_by", "cancelled_at", "serials",
+        "reversed",
+    },
+    "rule-change-list": {"number", "title", "reason_code", "book_sha256", "published_at", "rules"},
+    "task-list": {
+        "id", "kind", "organisation", "title", "status", "claimed_by", "note", "part_of", "approval", "created_at",
+        "due_at", "reminders", "ended_at",
+    },
+    "transaction-list": {
+        "id", "kind", "status", "organisation", "sender", "receiver", "asset", "quantity", "price_minor", "agreement",
+        "beneficiary", "note", "proposed_by", "proposed_at", "approval", "execute_after", "ended_at", "journal",
+        "reverses", "reason_code", "reason",
+    },
+    "trusted-account-list": {
+        "id", "account", "trusted", "note", "status", "added_by", "added_at", "active_from", "ended_at",
     },
     "order-list": {
         "id", "organisation", "market", "side", "price", "price_minor", "currency", "quantity", "time_in_force",
@@ -84,7 +108,6 @@ KEYS: dict[str, set[str]] = {
     },
     "allocation-lines": {"id", "organisation", "method", "figures", "claim", "quantity"},
     "run-list": {"id", "kind", "period", "number", "sha256", "rules_sha256", "published_at"},
-    "run-document": {"format", "kind", "scheme", "period", "year", "rules", "inputs", "result"},
     "settlement-list": {"id", "market", "batch", "trades", "account", "asset", "net", "journal", "at"},
     "audit-event-list": {
         "id", "at", "actor", "action", "subject_type", "subject_id", "organisation", "details",
@@ -92,6 +115,16 @@ KEYS: dict[str, set[str]] = {
 }  # fmt: skip
 KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("scheme", "period", "market", "account", "allocation")}
 KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("approval", "report", "order", "run")}
+KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("case", "task", "transaction")}
+DOCUMENTS = {
+    "allocation-inputs",
+    "report-evidence",
+    "run-document",
+    "scheme-rules",
+    "scheme-rules-document",
+    "scheme-rules-schema",
+}
+"""Addresses whose answer is a document with a form of its own, which its own tests know."""
 
 INSIDE: dict[str, set[str]] = {
     "organisation": ORGANISATION,
@@ -99,6 +132,8 @@ INSIDE: dict[str, set[str]] = {
     "verifier": ORGANISATION,
     "actor": PERSON,
     "proposed_by": PERSON,
+    "claimed_by": PERSON,
+    "added_by": PERSON,
     "decided_by": PERSON,
     "user": {"id", "name", "email"},
     "token": KEYS["token-list"],
@@ -113,7 +148,7 @@ INSIDE: dict[str, set[str]] = {
     "members": {"organisation", "since", "until"},
     "path": {"account", "since", "until"},
 }  # fmt: skip
-FREE = {"figures", "parameters", "result", "details", "flags"}
+FREE = {"figures", "parameters", "result", "details", "flags", "rules", "steps"}
 """Fields whose content the act itself decides."""
 
 
@@ -147,7 +182,7 @@ def test_every_row_shows_these_fields_and_no_other_to_anybody(closed: World) -> 
                     wrong[name, who] = set(row) ^ KEYS[name]
                 wrong |= {(name, who, at): keys for at, keys in keys_inside(row) if keys != INSIDE[at]}
 
-    assert set(KEYS) == set(READS) - {"allocation-inputs", "report-evidence"}
+    assert set(KEYS) == set(READS) - DOCUMENTS
     assert wrong == {}
 
 
@@ -552,10 +587,12 @@ def test_answers_stay_out_of_shared_caches(world: World) -> None:
 
 
 def test_reading_changes_nothing(closed: World) -> None:
+    addresses = {name: address(closed, name) for name in READS}  # what they are about is made now
+
     with CaptureQueriesContext(connection) as captured:
         for name, (may_read, _) in READS.items():
             for who in sorted(may_read)[:3]:
-                closed.callers[who].get(address(closed, name))
+                closed.callers[who].get(addresses[name])
 
     assert len(captured) > len(READS)
-    assert [one["sql"] for one in captured if not one["sql"].startswith(("SELECT", "WITH"))] == []
+    assert [one["sql"] for one in captured if not one["sql"].startswith(("SELECT", "(SELECT", "WITH"))] == []

@@ -57,7 +57,12 @@ def test_publishing_leaves_one_event_beside_those_of_the_approval(
     regulator.approve(propose())
 
     actions = AuditEvent.objects.exclude(action__startswith="accounts.").order_by("id").values_list("action", flat=True)
-    assert list(actions) == ["registry.scheme.created", "registry.period.opened", "registry.cap.published"]
+    assert list(actions) == [
+        "registry.scheme.created",
+        "registry.period.opened",
+        "registry.year.planned",
+        "registry.cap.published",
+    ]
 
 
 def test_not_one_permit_more_can_be_issued(propose: Callable[..., Approval], regulator: Regulator) -> None:
