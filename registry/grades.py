@@ -86,7 +86,7 @@ def active_days(operator: Operator, first: date, last: date) -> tuple[int, int]:
     """Return on how many days of a span an operator was active, and how many there were; both ends included.
 
     Free permits of a year stop pro rata by day when an operator closes: allocation x active / all, cut to whole
-    permits (R2) [policy 2.3 case 8].
+    permits (R2) [late case 8].
     """
     assert first <= last
     until = last if operator.closed_on is None else min(last, operator.closed_on)

@@ -17,7 +17,7 @@ that follows the reduction stays in every later year, because each starts from t
 EU took out in 2024 are missing in 2025 too. `for_one_year_each` turns a series meant for single years into one-offs for
 such a rule.
 
-Sources: policy 1.2 and 1.3 [EU-CAP][EU-LRF][CA-95841][CA-AB1207][NZ-SET][RGGI-CAP][NY-BANK][UK-ICAP][CA-CB][CN-SR].
+Sources: [EU-CAP][EU-LRF][CA-95841][CA-AB1207][NZ-SET][RGGI-CAP][NY-BANK][UK-ICAP][CA-CB][CN-SR].
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ CAP_FACTOR_PLACES = 3
 """California states the factor by which free permits follow the cap with three decimals."""
 
 NOT_CAPPED = "The aggregate is not capped: this total follows from what was produced."
-"""What every page must say beside the total of an intensity scheme (policy 1.2 and 3.5)."""
+"""What every page must say beside the total of an intensity scheme (only an absolute cap neutralises rebound)."""
 
 
 class Base(StrEnum):
@@ -173,8 +173,8 @@ def yearly_reduction(rate: Decimal, reference: int) -> int:
 def intensity_cap(year: int, allocations: Mapping[str, int]) -> IntensityCap | Refusal:
     """Return the total of an intensity scheme: the sum of the allocations made after the year, in permits.
 
-    Source: policy 1.2, China's power sector [CN-SR]. An intensity cap limits use per unit of output and not use, so
-    efficiency that lowers the price of output can raise the total (policy 3.5).
+    Source: China's power sector [CN-SR]. An intensity cap limits use per unit of output and not use, so
+    efficiency that lowers the price of output can raise the total.
     """
     below = sorted(operator for operator, permits in allocations.items() if permits < 0)
     if below:
@@ -205,7 +205,7 @@ def bank_adjustment(
 ) -> tuple[OneOff, ...] | Refusal:
     """Take the banked surplus max(0, bank - use) out of the coming caps, in equal parts, in permits.
 
-    Source: policy 1.2: RGGI removed 139.5 million over 2014-20 and then everything of vintages up to 2020 that was held
+    Source: RGGI removed 139.5 million over 2014-20 and then everything of vintages up to 2020 that was held
     above the emissions of 2018-20, over five budgets [RGGI-CAP][NY-BANK].
     """
     return spread(max(0, bank - use), years, reason)
@@ -259,7 +259,7 @@ def for_one_year_each(series: Iterable[OneOff]) -> tuple[OneOff, ...]:
 def locked_years(rule: CapRule, published_on_year: int) -> range:
     """Return the years whose caps are settled when a change is published: that running year and the `lock_years` after.
 
-    A change inside needs a reason code and a second approval. Without a lock there are none. Source: policy 1.2: New
+    A change inside needs a reason code and a second approval. Without a lock there are none. Source: New
     Zealand always fixes five years ahead [NZ-SET].
     """
     if rule.lock_years <= 0:
@@ -291,7 +291,7 @@ def changes_inside_lock(
 def period_sum_check(path: Iterable[CapYear], period_cap: int) -> Refusal | None:
     """Refuse yearly caps that do not sum to the cap of their period, and say by how many permits.
 
-    Source: policy 1.2, "sum check against Period.cap".
+    A period of several years announces one sum.
     """
     total = sum(step.permits for step in path)
     if total == period_cap:
@@ -306,7 +306,7 @@ def period_sum_check(path: Iterable[CapYear], period_cap: int) -> Refusal | None
 def cap_factor(cap: int, reference_cap: int) -> Decimal | Refusal:
     """Return by how much free permits fall with the cap: cap / reference cap, three decimals, half-up.
 
-    Source: policy 1.3: California's budgets over 392.7 million give 0.817 in 2021 and 0.511 in 2030.
+    Source: California's budgets over 392.7 million give 0.817 in 2021 and 0.511 in 2030.
     """
     if cap < 0 or reference_cap <= 0:
         return Refusal("no_reference_cap", "The reference cap must lie above nought and the cap not below.")

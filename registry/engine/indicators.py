@@ -48,7 +48,7 @@ def circulation(*, minted: int, imported: int, verified_use: int, cancelled: int
     All figures are cumulative since the scheme began and in whole permits, so nothing is rounded. The result may be
     negative: where permits may be borrowed, more can have been used than was issued.
 
-    Source: policy 5.1(2), the total number of allowances in circulation of the EU [EU-TNAC].
+    Source: the total number of allowances in circulation of the EU [EU-TNAC].
     """
     return minted + imported - verified_use - cancelled - reserve
 
@@ -56,7 +56,7 @@ def circulation(*, minted: int, imported: int, verified_use: int, cancelled: int
 def supply_check(*, cap: int, parts: Mapping[str, int]) -> SupplyCheck:
     """Compare the parts of a year's supply (free, auctioned, set aside, reserves ...) with its cap, in permits.
 
-    Source: policy 5.1(1), "check sum = cap".
+    The check every published supply has to pass.
     """
     total = sum(parts.values())
     return SupplyCheck(cap, total, total - cap)
@@ -65,7 +65,7 @@ def supply_check(*, cap: int, parts: Mapping[str, int]) -> SupplyCheck:
 def cover_ratio(*, bid: int, offered: int) -> Fraction | Refusal:
     """Return how many times an auction was covered: the permits bid for over the permits offered.
 
-    Source: policy 5.1(6), the auction reports of RGGI (2.7 in auction 37) [RGGI-MM].
+    Source: the auction reports of RGGI (2.7 in auction 37) [RGGI-MM].
     """
     if offered <= 0:
         return Refusal("nothing_offered", "A cover ratio needs an auction that offered permits.")
@@ -77,7 +77,7 @@ def auction_premium(*, clearing_price: Exact, average_price: Exact) -> Fraction 
 
     Both prices in the same unit of money; the average of the last 30 days by quantity.
 
-    Source: policy 5.1(4).
+    A usual figure of market monitors [RGGI-MM].
     """
     average = exact(average_price)
     if average <= 0:
@@ -88,7 +88,7 @@ def auction_premium(*, clearing_price: Exact, average_price: Exact) -> Fraction 
 def turnover(*, volume: int, circulating: int) -> Fraction | Refusal:
     """Return how often the permits in circulation changed hands: permits traded over permits circulating.
 
-    Source: policy 5.1(5).
+    A usual figure of market monitors [RGGI-MM].
     """
     if circulating <= 0:
         return Refusal("nothing_circulates", "Turnover needs permits in circulation.")
@@ -98,7 +98,7 @@ def turnover(*, volume: int, circulating: int) -> Fraction | Refusal:
 def corridor_position(*, price: Exact, floor: Exact, ceiling: Exact) -> Fraction | Refusal:
     """Return where a price lies between floor (0) and ceiling (1); beyond them the figure leaves that range.
 
-    Source: policy 5.1(4).
+    A usual figure of market monitors [RGGI-MM].
     """
     low, high = exact(floor), exact(ceiling)
     if high <= low:
@@ -109,7 +109,7 @@ def corridor_position(*, price: Exact, floor: Exact, ceiling: Exact) -> Fraction
 def average_price(trades: Iterable[tuple[Exact, int]]) -> Fraction | Refusal:
     """Return the average price by quantity of (price, quantity) pairs.
 
-    Source: policy 5.1(4), the volume-weighted average price.
+    The volume-weighted average price.
     """
     money, permits = Fraction(0), 0
     for price, quantity in trades:
@@ -125,7 +125,7 @@ def hhi(holdings: Mapping[str, int]) -> Fraction | Refusal:
 
     10,000 is one group alone, 10,000/n is n equal groups. The same function serves holdings, purchases and sales.
 
-    Source: policy 5.1(7).
+    A usual figure of market monitors [RGGI-MM].
     """
     total = sum(holdings.values())
     if total <= 0 or min(holdings.values()) < 0:
@@ -136,7 +136,7 @@ def hhi(holdings: Mapping[str, int]) -> Fraction | Refusal:
 def top_share(holdings: Mapping[str, int], largest: int = 5) -> Fraction | Refusal:
     """Return the share that the largest groups hold together.
 
-    Source: policy 5.1(7), "top 5".
+    A usual figure of market monitors, often for five [RGGI-MM].
     """
     total = sum(holdings.values())
     if total <= 0 or min(holdings.values()) < 0:
@@ -151,7 +151,7 @@ def minimum_audit_rate(*, price: Exact, fine: Exact, permits_owed: Exact) -> Fra
     permits at the same price. Truth is optimal if q (f + m p) >= p. A rate above 1 says that no audit is enough and the
     sanction itself is too small. Price and fine in the same unit of money.
 
-    Source: policy 3.9: 1/4 where m = 4 (California, Quebec), 1/3 where m = 3 (RGGI), 3/7 in the EU at a price of 75.
+    Source: 1/4 where m = 4 (California, Quebec), 1/3 where m = 3 (RGGI), 3/7 in the EU at a price of 75.
     """
     saved, cash, multiple = exact(price), exact(fine), exact(permits_owed)
     if min(saved, cash, multiple) < 0:

@@ -15,7 +15,7 @@ Everything here says what the rules imply; a regulator signs and publishes it, a
 Permits are whole numbers and never created or lost: what a function splits, it splits to the permit. Prices are exact
 decimals in the money of the scheme.
 
-Sources: policy 1.5 [EU-MSR19][EU-MSR23][EU-MSR26][EU-MSRX][ETS2][EU-29a][RGGI-17][RGGI-25][CA-95911][CA-95913]
+Sources: [EU-MSR19][EU-MSR23][EU-MSR26][EU-MSRX][ETS2][EU-29a][RGGI-17][RGGI-25][CA-95911][CA-95913]
 [CA-95915][NZ-AUC][UK-CCM][UK-MKT].
 """
 
@@ -136,7 +136,7 @@ def monthly_flows(reserve: StabilityReserve, permits: int, year: int) -> tuple[M
 
     What does not divide goes one permit each to the first months, so the months sum to the flow exactly.
 
-    Source: policy 1.5: over 12 months from 1 September, "remainder in the first auctions" [EU-MSR23].
+    Source: over 12 months from 1 September, "remainder in the first auctions" [EU-MSR23].
     """
     if permits < 0 or reserve.months < 1:
         return Refusal("nothing_to_spread", "A flow is never negative and takes at least one month.")
@@ -264,7 +264,7 @@ def clear(bids: Sequence[Bid], offered: int, floor: Decimal | None = None) -> Cl
     Bids below the floor do not count. Where less is wanted than offered, the price is the floor, or the lowest bid if
     there is no floor. Quantities in permits; nothing is rounded.
 
-    Source: policy 1.5, auction rules of California and RGGI.
+    Source: auction rules of California and RGGI.
     """
     left, price = max(0, offered), None
     for bid in _by_price(bids, floor):
@@ -306,7 +306,7 @@ def containment(
     `tiers`; without it, each tier is full: `tier_quantity`. In the last auction of a year what is left rolls over or
     lapses, as the tier says.
 
-    Rounding: a share of the cap is floored (R7); triggers by R5. Source: policy 1.5 [RGGI-17][RGGI-25]; that RGGI's
+    Rounding: a share of the cap is floored (R7); triggers by R5. Source: [RGGI-17][RGGI-25]; that RGGI's
     trigger is the lowest price of the reserve's permits is known from its model rule, section XX-1.2, not re-read.
     """
     left = [tier_quantity(tier, cap) for tier in tiers] if available is None else list(available)
@@ -362,7 +362,7 @@ def withholding(
     at most `share` x cap, floored (R7); `withheld_before` is what the earlier auctions of the year took. They are
     cancelled for good. If the limit is reached, the price stays below the trigger.
 
-    Source: policy 1.5: RGGI 2021-26, 6.00 + 7 % a year, up to 10 % of the budgets [RGGI-17].
+    Source: RGGI 2021-26, 6.00 + 7 % a year, up to 10 % of the budgets [RGGI-17].
     """
     trigger = price_in(rule.trigger, year)
     refusals = _impossible_auction(bids, offered)
@@ -415,7 +415,7 @@ def reserve_sale_opens(
 ) -> bool:
     """Whether the reserve is sold this time: the last auction reached a share of the lowest tier's price, or time ends.
 
-    Source: policy 1.5: California: at 60 % of the lowest tier, and always before 1 November [CA-95913].
+    Source: California: at 60 % of the lowest tier, and always before 1 November [CA-95913].
     """
     return is_last_before_deadline or last_auction_price >= share * lowest_tier
 
@@ -428,7 +428,7 @@ def ceiling_sale(
     With proof of need at most max(0, obligation - eligible holdings), and only once the containment reserve is empty:
     cheaper permits come first. All in permits; the price by R5.
 
-    Source: policy 1.5 [CA-95915]. That the sale lies between the last reserve sale and the deadline is the calendar's.
+    Source: [CA-95915]. That the sale lies between the last reserve sale and the deadline is the calendar's.
     """
     if min(obligation, eligible, requested, containment_left) < 0:
         return Refusal("negative_request", "Obligation, holdings and request are never negative.")
@@ -469,7 +469,7 @@ def spike(rule: Spike, monthly_averages: Sequence[Decimal]) -> SpikeFinding | Re
     `monthly_averages` are the monthly average prices, the oldest first, up to the last closed month. The clause is
     triggered above `multiple` x the reference, not at it.
 
-    Source: policy 1.5: Article 29a of the EU directive: 2.4 x the two years before, 75 million [EU-29a].
+    Source: Article 29a of the EU directive: 2.4 x the two years before, 75 million [EU-29a].
     """
     months = _months(rule, monthly_averages)
     if isinstance(months, Refusal):
@@ -481,7 +481,7 @@ def spike(rule: Spike, monthly_averages: Sequence[Decimal]) -> SpikeFinding | Re
 def consecutive_spike(rule: Spike, monthly_averages: Sequence[Decimal]) -> SpikeFinding | Refusal:
     """Look whether each of the recent months lies above `multiple` x the reference; one calm month resets the clause.
 
-    Source: policy 1.5: the UK's cost containment mechanism, three monthly averages above 2 x the reference [UK-CCM].
+    Source: the UK's cost containment mechanism, three monthly averages above 2 x the reference [UK-CCM].
     """
     months = _months(rule, monthly_averages)
     if isinstance(months, Refusal):
@@ -544,7 +544,7 @@ def releases(
     `smooth_from` a rule of circulation gives quantity x (smooth_from - circulation) / (smooth_from - threshold),
     half-up (R4). `times_used` counts each rule's releases of this year by its name.
 
-    Source: policy 1.5: EU ETS2: 20 million above EUR 45, up to twice a year; 100 million where the indicator is below
+    Source: EU ETS2: 20 million above EUR 45, up to twice a year; 100 million where the indicator is below
     210 million, smoothed from 260 million [ETS2].
     """
     refusals = _release_contradictions(rules)

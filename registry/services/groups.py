@@ -2,7 +2,7 @@
 
 The limit looks at the group from the day of the merger. A breach that a merger brings is cured within the working days
 that the rules give (five in California); what is above the limit then is consigned to auction by force, the newest
-permits first, and what cannot be consigned because it is held leaves the breach overdue [CA-95920, policy 2.3 case 9].
+permits first, and what cannot be consigned because it is held leaves the breach overdue [CA-95920, late case 9].
 """
 
 from collections.abc import Collection, Iterable

@@ -116,7 +116,7 @@ def exclude_year(*, actor: User, operator: Operator, year: int, reason: str, now
 def shut_down(*, actor: User, operator: Operator, closed_on: date, reason: str, now: datetime) -> Operator:
     """Record that an operator stopped for good: its last year is that of the day, and free permits stop with it.
 
-    Its last report is due 60 days later. What it owes stays owed [policy 2.3 case 8].
+    Its last report is due 60 days later. What it owes stays owed [late case 8].
     """
     regulator_of(actor)
     require(bool(reason.strip()), "reason_missing", "Say why, in a sentence that the operator can read.")

@@ -192,7 +192,7 @@ def test_after_2031_the_california_budget_is_193_8_less_6_7_n_million(year: int,
 @pytest.mark.parametrize(
     ("year", "factor"),
     [
-        (2021, "0.817"),  # both named in policy 1.3
+        (2021, "0.817"),  # both follow from the budgets over 392.7 million
         (2030, "0.511"),
         (2022, "0.783"),  # 307.5 / 392.7 = 0.78304
         (2026, "0.647"),  # 254.0 / 392.7 = 0.64680

@@ -26,7 +26,7 @@ RULES: dict[str, Any] = {
         "zone": "Europe/Brussels",
     },
     "rules": [
-        {"name": name, "value": value, "valid_from": "2023-01-01", "source": "policy 1.5"}
+        {"name": name, "value": value, "valid_from": "2023-01-01", "source": "Decision (EU) 2015/1814"}
         for name, value in {
             "supply.msr.upper": "833000000",
             "supply.msr.mid": "1096000000",

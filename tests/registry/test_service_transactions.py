@@ -170,7 +170,7 @@ def test_each_type_takes_the_kinds_of_its_row_and_no_other(places: Places, perio
 
 POOLS = "set_aside new_entrants stability containment escrow"
 WHO_MAY = {
-    # name: kinds that may send, kinds that may receive, who begins it [registry.md section 2, UK table; the one-way
+    # name: kinds that may send, kinds that may receive, who begins it [UK-REG, its table of transactions; the one-way
     # compliance account is California's]
     "issue": ("issuance", "reserve", "system"),
     "allocate": (f"reserve {POOLS}", "holding compliance consignment", "system"),

@@ -101,7 +101,7 @@ Ask = Callable[..., Transaction]
 # Waiting --------------------------------------------------------------------------------------------------------------
 
 EDGES = [
-    # approved, carried out to an untrusted receiver, to a trusted one [registry.md section 2, UK table]
+    # approved, carried out to an untrusted receiver, to a trusted one [UK-REG, its transaction hours]
     ("6 09:50", "9 10:00", "6 10:00"),
     ("6 10:00", "9 10:00", "6 10:00"),
     ("6 15:59", "9 15:59", "6 15:59"),
@@ -191,7 +191,7 @@ def test_the_worker_carries_out_what_is_due(rule: Rules, ask: Ask, acme: Party, 
 def test_what_happens_during_the_delay_stops_it_and_the_permits_come_back(
     rule: Rules, ask: Ask, acme: Party, borealis: Party, regulator: Regulator, period: Period, what: str, code: str
 ) -> None:
-    """The UK engine checks at the proposal only, so that a suspension stops nothing [registry.md, weak point 1]."""
+    """The UK engine checks at the proposal only, so that a suspension stops nothing [UK-REG]."""
     rule(STRICT)
     row = approved(acme, ask())
     if what.endswith("suspended"):
@@ -550,7 +550,7 @@ def test_what_was_spent_since_cannot_be_taken_back(ask: Ask, acme: Party, regula
 def test_a_transfer_to_the_wrong_account_is_corrected_by_order_and_both_entries_stay(
     ask: Ask, acme: Party, borealis: Party, regulator: Regulator
 ) -> None:
-    """Case 16 of policy.md 2.3: reversal only with both parties or by the regulator's order; the entries are kept."""
+    """Late case 16: reversal only with both parties or by the regulator's order; the entries are kept."""
     original = ask()
 
     with pytest.raises(Forbidden):

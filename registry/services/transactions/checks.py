@@ -331,7 +331,7 @@ def debts_covered(facts: Facts) -> Refused | None:
 
 
 def report_in_force(facts: Facts) -> Refused | None:
-    """No report of the sender is overdue where rules ask for it; surrender stays open (policy 2.3 case 1)."""
+    """No report of the sender is overdue where rules ask for it; surrender stays open (late case 1)."""
     if facts.sender is None or facts.period is None or facts.asked.by_order:
         return None
     operator = facts.batch.operators.get((facts.sender.owner_id, facts.period.scheme_id))

@@ -59,7 +59,7 @@ def test_the_highest_of_what_is_known_is_owed_until_a_proper_report_comes(
 def test_each_source_may_be_the_highest(
     stage: Stage, acme: Party, last_year: int, metered: int, capacity: int, owed: int, basis: str
 ) -> None:
-    """The last verified figure x 1.10, the meters, half of the capacity [policy 2.3 case 1]."""
+    """The last verified figure x 1.10, the meters, half of the capacity [late case 1]."""
     stage.report(acme, last_year)
     Operator.objects.filter(pk=operator(acme).pk).update(contracted_capacity=Decimal(capacity * cast.PERMIT_FLOP))
     following = stage.next_year()
