@@ -147,7 +147,8 @@ def _sale(document: Figures) -> Document:
 
     Awards go to the highest bids; equal prices share what is left in the order of their bids' names, so that anybody
     who has the bids gets the same awards. `stock` is what each tier has left after earlier sales of the year, and
-    `withheld_before` what they withheld; without them the tiers are full and nothing was withheld.
+    `withheld_before` what they withheld; without them the tiers are full and nothing was withheld. Winners in
+    `defaulted` did not pay: what they won goes to the next best bids at the same price, or stays unsold (late case 14).
     """
     inputs, supply = document["inputs"], _policy(document).supply
     year, cap, offered = document["year"], int(inputs["cap"]), int(inputs["offered"])
@@ -182,23 +183,34 @@ def _sale(document: Figures) -> Document:
         if isinstance(kept, tuple):
             return _refused(*kept)
         withheld, final = kept.withheld, kept.final
-    return {
+    defaulted = frozenset(inputs.get("defaulted", ()))
+    awards = _awards(named, final, defaulted)
+    sold = sum(int(award["permits"]) for award in awards)
+    result = {
         "floor": None if floor is None else exact_text(floor),
         "price_without_reserves": None if without.price is None else exact_text(without.price),
         "price": None if final.price is None else exact_text(final.price),
         "offered": str(offered),
         "released": str(released),
         "withheld": str(withheld),
-        "sold": str(final.sold),
-        "unsold": str(offered + released - withheld - final.sold),
+        "sold": str(sold),
+        "unsold": str(offered + released - withheld - sold),
         "tiers": tiers,
-        "awards": _awards(named, final),
+        "awards": awards,
     }
+    if defaulted:
+        lost = [award for award in _awards(named, final, frozenset()) if award["bidder"] in defaulted]
+        result["defaulted"] = lost
+    return result
 
 
-def _awards(named: list[tuple[str, Decimal, int]], final: reserve.Cleared) -> list[dict[str, str]]:
+def _awards(
+    named: list[tuple[str, Decimal, int]], final: reserve.Cleared, defaulted: frozenset[str]
+) -> list[dict[str, str]]:
     left, awards = final.sold, []
     for bidder, price, quantity in sorted(named, key=lambda bid: (-bid[1], bid[0], -bid[2])):
+        if bidder in defaulted:
+            continue
         won = min(left, quantity) if final.price is not None and price >= final.price else 0
         left -= won
         if won:

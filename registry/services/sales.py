@@ -2,7 +2,8 @@
 
 Bids above the limit of their class are cut, the dearest standing. Permits of the containment tiers are added above
 their triggers as far as earlier sales have left them. Below the trigger of the rules permits are withheld and
-cancelled. What is not sold stays in the auction account.
+cancelled. What is not sold stays in the auction account. A winner who cannot pay when the sale is settled is left out:
+what it won goes to the next best bids at the same price, or stays unsold, and the default is on record.
 """
 
 from collections import defaultdict
@@ -12,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from accounts.models import Approval, User
-from accounts.services import approvals, audit
+from accounts.services import approvals, audit, tasks
 from common.errors import Refused, SeveralRefusals, Unknown, require, require_none
 from common.idempotency import derive_key
 from common.quantities import format_money, parse_whole
@@ -44,7 +45,8 @@ def propose_sale(*, actor: User, period: Period, offered: int, bids: Sequence[Bi
     period = Period.objects.select_related("scheme__currency").get(pk=period.pk)
     on = now.astimezone(period.scheme.tz).date()
     asked = [[number.strip(), exact_text(price), quantity] for number, price, quantity in bids]
-    document = sale_document(period, parse_whole(offered), asked, on)
+    document, unpaid = sale_document(period, parse_whole(offered), asked, on)
+    require_none(unpaid)
     result = document["result"]
     return approvals.propose(
         actor=actor,
@@ -65,8 +67,13 @@ def propose_sale(*, actor: User, period: Period, offered: int, bids: Sequence[Bi
     )
 
 
-def sale_document(period: Period, offered: int, asked: Sequence[Sequence[Any]], on: date) -> engine.Document:
-    """Return the sale that these bids come to by the rules of a day, or refuse it with every reason."""
+def sale_document(
+    period: Period, offered: int, asked: Sequence[Sequence[Any]], on: date
+) -> tuple[engine.Document, list[Refused]]:
+    """Return the sale that these bids come to by the rules of a day, and which winners lack the money.
+
+    Refused with every reason where it cannot be held at all.
+    """
     bids = [(str(number), Decimal(price), int(quantity)) for number, price, quantity in asked]
     accounts = _accounts(bids)
     require_none([*_faults(period, offered, on), *_bid_faults(bids, accounts)])
@@ -86,7 +93,15 @@ def sale_document(period: Period, offered: int, asked: Sequence[Sequence[Any]], 
         "withheld_before": str(_total(period, "withheld")),
     }
     document = runs.work_out("sale", period, on, inputs)
-    require_none(list(_cash_faults(period, document["result"], accounts)))
+    return document, [refusal for _, refusal in _unpaid(period, document["result"], accounts)]
+
+
+def _without_defaults(period: Period, document: engine.Document, on: date) -> engine.Document:
+    """Leave out the winners who cannot pay, and those who then cannot pay for what falls to them."""
+    defaulted: list[str] = []
+    while unpaid := [number for number, _ in _unpaid(period, document["result"], _winners(document["result"]))]:
+        defaulted += unpaid
+        document = runs.work_out("sale", period, on, {**document["inputs"], "defaulted": sorted(defaulted)})
     return document
 
 
@@ -96,7 +111,7 @@ def _worked_out(parameters: Mapping[str, Any]) -> tuple[Period, engine.Document]
     if period is None:
         raise Unknown("period_unknown", "There is no such period. Check the address.")
     on = date.fromisoformat(parameters["on"])
-    document = sale_document(period, parameters["offered"], parameters["asked"], on)
+    document, _ = sale_document(period, parameters["offered"], parameters["asked"], on)
     same = (document["rules"]["version"], document["inputs"], document["result"]) == (
         parameters["rules"],
         parameters["inputs"],
@@ -114,6 +129,7 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
     """Deliver against payment in one journal, cancel what is withheld, and publish the sale."""
     Period.objects.select_for_update(no_key=True).get(pk=approval.parameters["period"])  # one sale at a time
     period, document = _worked_out(approval.parameters)
+    document = _without_defaults(period, document, date.fromisoformat(approval.parameters["on"]))
     number = _sales(period).count() + 1
     postings = list(_postings(period, document["result"], approval, now))
     journal = None
@@ -140,6 +156,7 @@ def _execute(approval: Approval, now: datetime) -> dict[str, object]:
         price=document["result"]["price"],
         withheld=document["result"]["withheld"],
     )
+    _record_defaults(approval, period, published, now)
     return {"published": str(published.pk), "journal": journal}
 
 
@@ -170,6 +187,30 @@ def _postings(period: Period, result: Mapping[str, Any], approval: Approval, now
         sink = central.account(period, central.CANCELLATION).pk
         yield ledger.Posting(
             derive_key("sale", approval.pk, "withheld"), auction, sink, period.permit_id, int(result["withheld"])
+        )
+
+
+def _record_defaults(approval: Approval, period: Period, run: PublishedRun, now: datetime) -> None:
+    """Put every winner who did not pay on record, and give the desk the task of seeing to it."""
+    defaults = run.document["result"].get("defaulted", [])
+    accounts = _winners({"awards": defaults})
+    for number, permits in sorted(_won({"awards": defaults}).items()):
+        audit.record(
+            approval.decided_by,
+            "registry.sale.defaulted",
+            accounts[number],
+            at=now,
+            organisation=accounts[number].owner,
+            run=str(run.pk),
+            permits=permits,
+        )
+        tasks.open_task(
+            key=f"sale-default:{run.pk}:{number}",
+            kind="sale_default",
+            organisation=approval.organisation,
+            title=f"{number} won {permits:,} permits of {period} and could not pay.",
+            link=f"/runs/{run.pk}/",
+            now=now,
         )
 
 
@@ -276,8 +317,17 @@ def _bid_faults(bids: Sequence[Bid], accounts: Mapping[str, LedgerAccount]) -> I
             yield Refused("quantity_out_of_range", f"Bid {place}: bid for at least one permit.")
 
 
-def _cash_faults(period: Period, result: Mapping[str, Any], accounts: Mapping[str, LedgerAccount]) -> Iterator[Refused]:
-    """List the winners who do not have the money."""
+def _winners(result: Mapping[str, Any]) -> dict[str, LedgerAccount]:
+    return {
+        account.number: account
+        for account in LedgerAccount.objects.filter(number__in=_won(result)).select_related("owner")
+    }
+
+
+def _unpaid(
+    period: Period, result: Mapping[str, Any], accounts: Mapping[str, LedgerAccount]
+) -> Iterator[tuple[str, Refused]]:
+    """List the winners who do not have the money, each with the sentence that says so."""
     won = _won(result)
     winners = [accounts[number].pk for number in won]
     cash = {
@@ -287,10 +337,10 @@ def _cash_faults(period: Period, result: Mapping[str, Any], accounts: Mapping[st
     for number, permits in sorted(won.items()):
         cost, there = _minor(result["price"]) * permits, cash.get(accounts[number].pk, 0)
         if there < cost:
-            yield Refused(
-                "cash_missing",
-                f"{number} won {permits:,} permits for {format_money(cost)} and has {format_money(there)} available.",
+            sentence = (
+                f"{number} won {permits:,} permits for {format_money(cost)} and has {format_money(there)} available."
             )
+            yield number, Refused("cash_missing", sentence)
 
 
 def _won(result: Mapping[str, Any]) -> dict[str, int]:
