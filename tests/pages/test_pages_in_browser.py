@@ -49,10 +49,20 @@ def pages_of(world: World) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", WIDE), ("dark", WIDE), ("light", NARROW)])
+IN_EVERY_LIGHT = ("anyone", "acme trader", "senior officer")
+"""The public pages, a market, and the desk: looked at in the dark and on a telephone too."""
+
+
 @pytest.mark.parametrize(
-    "person",
-    ["anyone", "acme trader", "acme initiator", "acme approver", "verifier", "senior officer", "auditor"],
+    ("person", "theme", "width"),
+    [
+        *(
+            (person, "light", WIDE)
+            for person in (*IN_EVERY_LIGHT, "acme initiator", "acme approver", "verifier", "auditor")
+        ),
+        *((person, "dark", WIDE) for person in IN_EVERY_LIGHT),
+        *((person, "light", NARROW) for person in IN_EVERY_LIGHT),
+    ],
 )
 @pytest.mark.django_db(transaction=True)
 def test_pages_are_accessible_and_stay_within_the_screen(
