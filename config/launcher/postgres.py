@@ -152,6 +152,8 @@ class Cluster:
                 # the first change of every page is logged as a whole page: half the speed at a million transfers.
                 *("-c", "shared_buffers=512MB", "-c", "max_wal_size=4GB", "-c", "checkpoint_timeout=15min"),
                 *("-c", "wal_compression=on"),
+                # A cluster that dies with us is thrown away: it need not survive a power cut, only its own processes.
+                *(("-c", "fsync=off") if dies_with_us else ()),
             ],
             env=self.env,
             log=self.log,
