@@ -4,8 +4,13 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+from hypothesis import settings
 
 pytest_plugins = ["tests.cast", "tests.worker"]
+
+# Each run tries other examples: half as many find in two runs what all find in one, and the suite stays short.
+settings.register_profile("suite", max_examples=50, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)
