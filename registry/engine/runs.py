@@ -14,7 +14,6 @@ where a scheme has its founding terms only; `rules.version` is its hash. Kinds:
 | `status` | every operator's letter, what it owed and what was missing | `registry.engine.compliance` |
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -80,11 +79,6 @@ def differences(document: Mapping[str, Any]) -> list[str]:
     again = recompute(document)
     found = [] if document["rules"]["version"] == rules_version(document) else ["rules: the version is another"]
     return found + list(_differing("result", document["result"], again))
-
-
-def sha256(document: Mapping[str, Any]) -> str:
-    """Return the hash of a document in its canonical form, as lower-case hex."""
-    return hashlib.sha256(allocation.canonical_json(document)).hexdigest()
 
 
 def rules_version(document: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from common.database import assert_in_transaction
 from common.errors import Refused, Unknown, require_none
 from registry import rulebook
 from registry.engine import runs as engine
-from registry.engine.allocation import canonical_json
+from registry.engine.canonical import canonical_json, sha256
 from registry.models import AllocationRun, Case, LetterRemoval, Period, PublishedRun
 
 KIND_OF = {
@@ -59,7 +59,7 @@ def publish(
         period=period,
         number=PublishedRun.objects.filter(period=period, kind=kind).count() + 1,
         document=document,
-        sha256=engine.sha256(document),
+        sha256=sha256(document),
         rules_sha256=document["rules"]["version"],
         approval=approval,
         allocation=allocation,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from registry.engine import parameters
 from registry.engine.allocation import AllocationInputs, GrandfatheringClaim, Metric, inputs_document
-from registry.engine.runs import Unusable, differences, recompute, run_document, sha256
+from registry.engine.canonical import sha256
+from registry.engine.runs import Unusable, differences, recompute, run_document
 
 RULES: dict[str, Any] = {
     "format": "headroom.scheme-rules/1",

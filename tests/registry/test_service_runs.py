@@ -8,6 +8,7 @@ from django.db import transaction
 
 from common.errors import Refused, Unknown
 from registry.engine import runs as engine
+from registry.engine.canonical import sha256
 from registry.models import ComplianceRecord, Period, PublishedRun, Scheme
 from registry.services import caps, compliance, rules, runs
 from tests import cast
@@ -26,7 +27,7 @@ def test_letters_are_published_with_their_facts_and_shown_when_names_are(period:
     official = ComplianceRecord.objects.filter(occasion="deadline").values_list("operator__account__number", "status")
     assert letters == dict(official)
     assert engine.differences(run.document) == []
-    assert engine.sha256(run.document) == run.sha256
+    assert sha256(run.document) == run.sha256
     with pytest.raises(Unknown):
         runs.public_run(run.pk, now)
 

@@ -51,7 +51,6 @@ from registry.engine.allocation.division import (
 from registry.engine.allocation.documents import (
     INPUTS_FORMAT,
     INPUTS_FORMAT_2,
-    canonical_json,
     inputs_document,
     inputs_from_document,
     inputs_hash,
@@ -96,6 +95,7 @@ from registry.engine.allocation.rulebook import (
     rule_contradictions,
     rule_warnings,
 )
+from registry.engine.canonical import canonical_json
 
 __all__ = [
     "GRAMS_PER_TONNE",

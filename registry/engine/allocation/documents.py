@@ -1,7 +1,5 @@
 """The published documents of an allocation: one canonical form for its inputs, with a hash, and one for its result."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +27,7 @@ from registry.engine.allocation.pools import (
     SetAsidePool,
 )
 from registry.engine.allocation.results import RESULT_FORMAT, AllocationLine, AllocationResult, Award
+from registry.engine.canonical import sha256
 from registry.engine.rounding import Exact, exact, exact_text
 
 INPUTS_FORMAT, INPUTS_FORMAT_2 = "headroom.allocation-inputs/1", "headroom.allocation-inputs/2"
@@ -101,7 +100,7 @@ def inputs_from_document(document: Mapping[str, Any]) -> AllocationInputs:
 
 def inputs_hash(inputs: AllocationInputs) -> str:
     """Return the SHA-256 of the canonical document, as lower-case hex."""
-    return hashlib.sha256(canonical_json(inputs_document(inputs))).hexdigest()
+    return sha256(inputs_document(inputs))
 
 
 def result_document(result: AllocationResult) -> dict[str, Any]:
@@ -177,11 +176,6 @@ def line_document(line: AllocationLine) -> dict[str, Any]:
         ],
         "claimed_permits": exact_text(line.claimed_permits),
     }
-
-
-def canonical_json(document: Mapping[str, Any]) -> bytes:
-    """Write a document in the one form that is hashed: sorted keys, no spaces, UTF-8."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _second_part(inputs: AllocationInputs) -> dict[str, Any]:

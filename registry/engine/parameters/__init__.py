@@ -4,6 +4,7 @@ An auditor needs only this package: `read_document` takes the published document
 a day, `contradictions` which of them cannot both be law, and `changes` what differs between two days.
 """
 
+from registry.engine.canonical import sha256
 from registry.engine.parameters.catalogue import CHAPTERS, FOUNDING_TERMS, PARAMETERS, Parameter
 from registry.engine.parameters.coherence import Contradiction, contradictions, contradictions_over_time
 from registry.engine.parameters.documents import (
@@ -14,7 +15,6 @@ from registry.engine.parameters.documents import (
     read_document,
     read_entries,
     schema,
-    sha256,
     write_document,
     write_entry,
 )

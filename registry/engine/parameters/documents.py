@@ -5,8 +5,6 @@ source. `valid_to` is the first day on which the value does not hold any more; w
 takes its place. Reading never raises: it returns the document, or every fault that it found, each with its place.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -249,16 +247,6 @@ def write_entry(entry: Entry) -> dict[str, Json]:
         "rounding": parameter.rounding,
         "source": entry.source,
     }
-
-
-def canonical_json(document: Json) -> bytes:
-    """Write a document in the one form that is hashed: sorted keys, no spaces, UTF-8."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def sha256(document: Mapping[str, Json]) -> str:
-    """Return the hash of a canonical document, as lower-case hex: the version of the rules."""
-    return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
 # Schema ---------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from registry.engine import runs
+from registry.engine.canonical import sha256
 from registry.models import PublishedRun
 
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             raise CommandError(f"This is no published run: {error}") from error
         version = document["rules"]["version"] or "founding terms"
         self.stdout.write(f"{document['kind']} run of {document['period']}, rules {version}")
-        self.stdout.write(f"sha256 {runs.sha256(document)}")
+        self.stdout.write(f"sha256 {sha256(document)}")
         for line in found:
             self.stdout.write(f"DIFFERS {line}")
         if found:
@@ -61,6 +62,6 @@ def _document(run: str) -> dict[str, Any]:
         raise CommandError(f"There is no run {run} in this registry.")
     document = found.document
     assert isinstance(document, dict)
-    if runs.sha256(document) != found.sha256:
+    if sha256(document) != found.sha256:
         raise CommandError(f"The stored document has another hash than was published: {found.sha256}.")
     return document
