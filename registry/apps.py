@@ -10,9 +10,9 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the acts that need two people, and the work that falls due by the calendar."""
-        from registry.services import acts, groups, operators, year_work
+        from registry.services import acts, groups, shutdowns, year_work
 
         acts.register_all()
         year_work.register_all()
         groups.register_work()
-        operators.register_work()
+        shutdowns.register_work()

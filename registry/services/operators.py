@@ -1,23 +1,16 @@
 """Operators: enrolling organisations in a scheme, their standing instructions, and years they are excused from."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 
 from accounts.models import Organisation, User
-from accounts.services import audit, tasks
+from accounts.services import audit
 from common.errors import Unknown, require, require_permission
-from registry.engine.deadlines import end_of_day
 from registry.ledger import services as ledger
 from registry.ledger.models import LedgerAccount
-from registry.models import ComplianceRecord, DueWork, Operator, Period, Report, Scheme
+from registry.models import ComplianceRecord, Operator, Report, Scheme
 from registry.permissions import may_report, regulator_of
-from registry.services import due
-from registry.services.due import Handler, Result
-
-SHUTDOWN_REPORT = "shutdown_report"
-SHUTDOWN_REPORT_DAYS = 60
-"""An operator that stops reports its last year within so many days."""
 
 
 @transaction.atomic(durable=True)
@@ -110,81 +103,6 @@ def exclude_year(*, actor: User, operator: Operator, year: int, reason: str, now
         reason=reason,
     )
     return operator
-
-
-@transaction.atomic(durable=True)
-def shut_down(*, actor: User, operator: Operator, closed_on: date, reason: str, now: datetime) -> Operator:
-    """Record that an operator stopped for good: its last year is that of the day, and free permits stop with it.
-
-    Its last report is due 60 days later. What it owes stays owed [late case 8].
-    """
-    regulator_of(actor)
-    require(bool(reason.strip()), "reason_missing", "Say why, in a sentence that the operator can read.")
-    operator = locked(operator)
-    zone = operator.scheme.tz
-    require(operator.closed_on is None, "operator_closed_already", f"{operator} has closed already.")
-    require(closed_on <= now.astimezone(zone).date(), "shutdown_to_come", "Record a shutdown when it has happened.")
-    require(
-        closed_on >= date(operator.first_year, 1, 1),
-        "shutdown_before_first_year",
-        f"{operator} was not liable before {operator.first_year}.",
-    )
-    operator.closed_on, operator.last_year = closed_on, closed_on.year
-    operator.save(update_fields=["closed_on", "last_year"])
-    due_at = end_of_day(closed_on + timedelta(days=SHUTDOWN_REPORT_DAYS), zone)
-    DueWork.objects.create(
-        key=f"{SHUTDOWN_REPORT}:{operator.pk}",
-        kind=SHUTDOWN_REPORT,
-        scheme=operator.scheme,
-        period=Period.objects.filter(scheme=operator.scheme, year=closed_on.year).first(),
-        operator=operator,
-        due_at=due_at,
-    )
-    tasks.open_task(
-        key=f"{SHUTDOWN_REPORT}:{operator.pk}",
-        kind=SHUTDOWN_REPORT,
-        organisation=operator.organisation,
-        title=f"Report the last year of {operator}",
-        link="/reports/",
-        now=now,
-        due_at=due_at,
-    )
-    audit.record(
-        actor,
-        "registry.operator.shut_down",
-        operator,
-        at=now,
-        organisation=operator.organisation,
-        closed_on=closed_on,
-        report_due_at=due_at,
-        reason=reason,
-    )
-    return operator
-
-
-def _last_report_due(work: DueWork, now: datetime) -> Result:
-    """Tell the desk where the last report of an operator that stopped has not come."""
-    operator = work.operator
-    assert operator is not None and operator.last_year is not None, f"{work.key} belongs to an operator that stopped"
-    reports = Report.objects.filter(operator=operator, period__year=operator.last_year)
-    if reports.exclude(status__in=["returned", "superseded"]).exists():
-        return {"reported": True}
-    regulator = Organisation.objects.filter(kind="regulator", status="active").order_by("pk").first()
-    if regulator is not None:
-        tasks.open_task(
-            key=f"{SHUTDOWN_REPORT}-missing:{operator.pk}",
-            kind=SHUTDOWN_REPORT,
-            organisation=regulator,
-            title=f"{operator} stopped and has not reported its last year",
-            link="/desk/",
-            now=now,
-        )
-    return {"reported": False}
-
-
-def register_work() -> None:
-    """Make known what is done when the last report of an operator is due. Called once, at the start."""
-    due.register(SHUTDOWN_REPORT, Handler("Last report of an operator that stopped is due", _last_report_due))
 
 
 def locked(operator: Operator) -> Operator:

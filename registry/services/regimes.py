@@ -9,14 +9,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from fractions import Fraction
 
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 
 from accounts.models import AuditEvent, User
-from accounts.services import audit, tasks
+from accounts.services import audit
 from common.database import assert_in_transaction
 from common.errors import require, require_permission
 from registry.engine import scope as engine
@@ -36,7 +36,7 @@ from registry.models import (
     Scheme,
 )
 from registry.permissions import may_report, regulator_of
-from registry.services import debts, operators, rules, sanctions
+from registry.services import operators, rules, sanctions
 
 OUT, IN = "OUT", "IN"
 OPTED_IN, OPTED_OUT = "Opted in.", "Opted out."
@@ -209,63 +209,6 @@ def public_list(period: Period) -> list[RegimeStatus]:
     )
     lighter = [status for status in newest if status.regime != Regime.FULL.value]
     return sorted(lighter, key=lambda status: (status.operator.organisation.name, status.operator_id))
-
-
-@transaction.atomic(durable=True)
-def close_operator(*, actor: User, operator: Operator, closed_on: date, now: datetime) -> Operator:
-    """Record that an operator stopped for good on a day: free permits stop with that day, the obligation does not.
-
-    What it used until then stays its obligation, whoever owns it; a report of the shutdown is due in the days that the
-    rules give. Free permits of the days after are taken back, and what its account does not have becomes a debt.
-    """
-    regulator_of(actor)
-    operator = operators.locked(operator)
-    require(operator.closed_on is None, "operator_closed_already", f"It closed on {operator.closed_on} already.")
-    scheme = operator.scheme
-    require(
-        closed_on <= now.astimezone(scheme.tz).date(), "closing_in_future", "A closing is recorded once it happened."
-    )
-    require(closed_on.year >= operator.first_year, "year_before_first", f"{operator} begins in {operator.first_year}.")
-    operator.closed_on, operator.last_year = closed_on, closed_on.year
-    operator.save(update_fields=["closed_on", "last_year"])
-    rule = rules.policy_at(scheme, closed_on).compliance
-    due_at = end_of_day(closed_on + timedelta(days=rule.shutdown_report_days), scheme.tz)
-    tasks.open_task(
-        key=f"shutdown:{operator.pk}",
-        kind="shutdown_report",
-        organisation=operator.organisation,
-        title=f"Report your use until {closed_on:%-d %B %Y} in {scheme}.",
-        link="/reports/new/",
-        now=now,
-        due_at=due_at,
-    )
-    taken = owed = 0
-    period = Period.objects.filter(scheme=scheme, year=closed_on.year).select_related("scheme").first()
-    if period is not None:
-        excess = _free_after(operator, period, closed_on)
-        if excess:
-            taken, owed = debts.claw_back(operator, period, excess, f"closed:{operator.pk}", now, actor=actor)
-    audit.record(
-        actor,
-        "registry.operator.closed",
-        operator,
-        at=now,
-        organisation=operator.organisation,
-        closed_on=closed_on,
-        taken_back=taken,
-        owed=owed,
-        report_due=due_at,
-    )
-    return operator
-
-
-def _free_after(operator: Operator, period: Period, closed_on: date) -> int:
-    """Return the free permits of the days after the last one: what was given less the days' share, floored (R2)."""
-    lines = AllocationLine.objects.filter(run__period=period, run__status="executed", operator=operator)
-    given = lines.aggregate(sum=Sum("quantity"))["sum"] or 0
-    days = (period.ends_on - period.starts_on).days + 1
-    lived = min(days, max(0, (closed_on - period.starts_on).days + 1))
-    return int(given - floor_permits(Fraction(given * lived, days)).permits)
 
 
 def _by_thresholds(

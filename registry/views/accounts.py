@@ -29,7 +29,7 @@ from registry.grades import accounts_of, grade_of, grades, terms_of
 from registry.ledger.models import Balance, LedgerAccount
 from registry.ledger.services.stops import stopped_quantities
 from registry.models import GRADE, Operator, TrustedAccount
-from registry.services import accounts, closures, freezes, holders, operators
+from registry.services import accounts, closures, freezes, holders, shutdowns
 from registry.services.transactions import terms
 
 OFFICERS = ("desk_officer", "senior_officer")
@@ -224,14 +224,16 @@ def record_shutdown(request: HttpRequest, number: str, scheme: str) -> HttpRespo
         raise Unknown("operator_unknown", "This is the main account of no such operator. Check the address.")
     if form.is_valid():
         with refusals_shown_in(form):
-            operators.shut_down(
+            shutdowns.shut_down(
                 actor=acting_in(request).user,
                 operator=operator,
                 closed_on=form.cleaned_data["closed_on"],
                 reason=form.cleaned_data["reason"],
                 now=clock.now(),
             )
-            messages.success(request, "The shutdown is recorded. The last report is due 60 days after it.")
+            messages.success(
+                request, "The shutdown is recorded. The last report is a task of the holder, with its day."
+            )
             return redirect("account", number)
     return _page(request, found, shutdown_form=form)
 

@@ -26,7 +26,7 @@ from registry.models import (
     Transaction,
     TrustedAccount,
 )
-from registry.services import accounts, closures, operators
+from registry.services import accounts, closures, operators, shutdowns
 from tests.cast import OPENING, REPORTING, Party, Regulator
 from tests.pages import world
 from tests.registry.holding import fresh, opened, set_grade
@@ -43,7 +43,7 @@ def operator_of(party: Party) -> Operator:
 
 def stop(regulator: Regulator, party: Party, on: date = date(2026, 6, 30)) -> Operator:
     assert party.operator is not None
-    return operators.shut_down(
+    return shutdowns.shut_down(
         actor=regulator.desk, operator=party.operator, closed_on=on, reason="The site is sold.", now=REPORTING
     )
 
@@ -411,13 +411,13 @@ class TestShutdown:
         arguments = {"closed_on": date(2026, 5, 1), "reason": "Sold.", "now": REPORTING}
 
         with pytest.raises(Refused) as refused:
-            operators.shut_down(actor=regulator.desk, operator=cobalt.operator, **(arguments | change))  # type: ignore[arg-type]
+            shutdowns.shut_down(actor=regulator.desk, operator=cobalt.operator, **(arguments | change))  # type: ignore[arg-type]
 
         assert refused.value.code == code
 
     def test_it_stops_once_and_by_the_desk(self, regulator: Regulator, cobalt: Party) -> None:
         with pytest.raises(Forbidden):
-            operators.shut_down(
+            shutdowns.shut_down(
                 actor=cobalt.approver,
                 operator=cobalt.operator,  # type: ignore[arg-type]
                 closed_on=date(2026, 5, 1),

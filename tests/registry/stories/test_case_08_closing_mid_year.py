@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 
 from accounts.models import Task
-from registry.services import debts, regimes
+from registry.services import debts, shutdowns
 from tests import cast
 from tests.cast import Party
 from tests.registry.staging import Stage, broken, holds, operator
@@ -15,10 +15,11 @@ KEPT = GIVEN * 181 // 365
 
 def close_acme(stage: Stage, acme: Party) -> None:
     """Acme stops on 30 June, and the desk records it a week later."""
-    regimes.close_operator(
+    shutdowns.shut_down(
         actor=stage.regulator.desk,
         operator=operator(acme),
         closed_on=date(2026, 6, 30),
+        reason="The site is sold.",
         now=stage.clock.move_to(datetime(2026, 7, 7, 9, tzinfo=UTC)),
     )
 
