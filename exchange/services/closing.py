@@ -29,7 +29,7 @@ from exchange.models import STEPS, ClosingStep, Command, Market, Order, PeriodCl
 from exchange.permissions import may_close_periods
 from exchange.services import locks, markets, matching, settlement
 from registry.models import Period
-from registry.services import compliance, obligations, reminders, rules, schemes, surrenders, suspensions, year
+from registry.services import compliance, obligations, reminders, rules, surrenders, suspensions, year
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def _publish(market: Market | None, period: Period, actor: User | None, now: dat
 
 
 def _end_of_use(period: Period) -> datetime:
-    return schemes.end_of_day(period.ends_on, period.scheme.tz)
+    return period.use_ends_at
 
 
 def _reports_are_due(period: Period) -> datetime:

@@ -1,6 +1,7 @@
 """Schemes, their compliance periods, and the caps that were published for them."""
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from django.db import models
 from accounts.models import Approval
 from common.append_only import append_only_triggers
 from common.lifecycle import Lifecycle
+from registry.engine.deadlines import end_of_day
 from registry.ledger.models import Asset
 
 PERIOD = Lifecycle(
@@ -114,6 +116,11 @@ class Period(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scheme.name} {self.year}"
+
+    @property
+    def use_ends_at(self) -> datetime:
+        """The instant at which the last day of use ends, in the scheme's zone."""
+        return end_of_day(self.ends_on, self.scheme.tz)
 
     @property
     def code(self) -> str:

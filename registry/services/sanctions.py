@@ -23,6 +23,7 @@ from common.idempotency import derive_key
 from common.quantities import format_money, parse_decimal
 from registry import ports
 from registry.engine import sanctions as engine
+from registry.engine.deadlines import start_of_day
 from registry.engine.policy import Policy, SanctionMode
 from registry.engine.refusals import Refusal
 from registry.engine.rounding import cash_sanction_minor, exact_text
@@ -31,7 +32,6 @@ from registry.ledger.models import Journal
 from registry.models import SANCTION, Case, DebtEntry, Operator, Period, Sanction
 from registry.permissions import may_sign_for_the_regulator, may_surrender, may_work_the_desk, regulator_of
 from registry.services import central, rules
-from registry.services.schemes import end_of_day
 
 SET_REFERENCE_PRICE = "registry.set_reference_price"
 RECORD_PAYMENT = "registry.record_sanction_payment"
@@ -68,8 +68,8 @@ def reference_price(period: Period) -> ReferencePrice | None:
     )
     if recorded is not None:
         return ReferencePrice(Fraction(recorded.parameters["price_minor"]), recorded.parameters["source"])
-    since = end_of_day(period.starts_on - timedelta(days=1), period.scheme.tz)
-    traded = ports.average_price(period, since, end_of_day(period.ends_on, period.scheme.tz))
+    since = start_of_day(period.starts_on, period.scheme.tz)
+    traded = ports.average_price(period, since, period.use_ends_at)
     return None if traded is None else ReferencePrice(traded, "settled trades of the year of use, by volume")
 
 

@@ -1,9 +1,9 @@
 """Creating schemes and opening their periods, each with its permit, its calendar and its central ledger accounts."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
@@ -15,6 +15,7 @@ from accounts.services import audit
 from common.database import assert_in_transaction
 from common.errors import Refused, require_none
 from common.quantities import MAX_ENTRY
+from registry.engine.deadlines import end_of_day
 from registry.ledger import services as ledger
 from registry.ledger.models import Asset, LedgerAccount
 from registry.models import Period, Scheme
@@ -164,14 +165,6 @@ def _open_period(
     )
     calendar.plan_year(period, now)
     return period
-
-
-def end_of_day(day: date, zone: ZoneInfo) -> datetime:
-    """Return the instant at which a day ends in a zone: the first that belongs to the next day.
-
-    Where the clocks change at midnight, the day ends at the change; an hour that comes twice belongs to it both times.
-    """
-    return datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone).astimezone(UTC)
 
 
 def _currency(code: str, now: datetime) -> Asset:

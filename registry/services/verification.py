@@ -8,10 +8,10 @@ from accounts.models import User
 from accounts.services import audit
 from common.errors import require
 from registry.engine.compliance import obligation
+from registry.engine.deadlines import end_of_day
 from registry.models import Obligation, Operator, Period, Report, Scheme, VerifierStatement
 from registry.permissions import verifier_for
 from registry.services import compliance, obligations, operators, receipts, regimes, reports
-from registry.services.schemes import end_of_day
 
 
 @transaction.atomic(durable=True)

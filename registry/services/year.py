@@ -230,7 +230,7 @@ def _market_closes(period: Period, surrender_day: date, holidays: tuple[date, ..
         while not deadlines.is_working_day(day, holidays):
             day -= timedelta(days=1)
     zone = period.scheme.tz
-    return max(deadlines.start_of_day(day, zone), deadlines.end_of_day(period.ends_on, zone), period.report_due)
+    return max(deadlines.start_of_day(day, zone), period.use_ends_at, period.report_due)
 
 
 def _rules_day(period: Period, now: datetime) -> date:

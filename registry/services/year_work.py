@@ -14,8 +14,8 @@ from accounts.services import audit
 from common.errors import Refused, SeveralRefusals
 from common.idempotency import derive_key
 from registry.engine import reserve
-from registry.engine import runs as run_engine
 from registry.engine.allocation import Stage
+from registry.engine.canonical import sha256
 from registry.engine.refusals import Refusal
 from registry.engine.sanctions import ACTIONS
 from registry.ledger import services as ledger
@@ -143,7 +143,7 @@ def _indicator(work: DueWork, now: datetime) -> Result:
     figures = {name: document["result"][name] for name in ("circulation", "intake", "release", "invalidated")}
     title += ": it takes in {intake} permits, releases {release} and cancels {invalidated}".format(**figures)
     _remind_desk(period, "indicator", title, now, page)
-    return {**figures, "sha256": run_engine.sha256(document), "reminded": True}
+    return {**figures, "sha256": sha256(document), "reminded": True}
 
 
 def _true_up(work: DueWork, now: datetime) -> Result:

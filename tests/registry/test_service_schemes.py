@@ -10,6 +10,7 @@ from django.db import DatabaseError, ProgrammingError, connection, transaction
 
 from accounts.models import AuditEvent
 from common.errors import Forbidden, SeveralRefusals
+from registry.engine.deadlines import end_of_day
 from registry.ledger.models import Asset, LedgerAccount
 from registry.models import Period, Scheme
 from registry.services import schemes
@@ -272,4 +273,4 @@ class TestPeriods:
     ],
 )
 def test_a_day_ends_where_the_scheme_is(day: date, zone: str, ends_at: datetime) -> None:
-    assert schemes.end_of_day(day, ZoneInfo(zone)) == ends_at
+    assert end_of_day(day, ZoneInfo(zone)) == ends_at

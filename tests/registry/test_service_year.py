@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 
 from common.errors import Refused
+from registry.engine.deadlines import end_of_day
 from registry.engine.policy import (
     Calendar,
     ComplianceRule,
@@ -208,8 +209,8 @@ def test_opening_by_rules_takes_the_calendar_and_moves_to_working_days(
     period = schemes.open_period_by_rules(actor=regulator.desk, scheme=scheme, year=of, now=OPENING)
 
     assert (period.starts_on, period.ends_on) == (date(of, 1, 1), date(of, 12, 31))
-    assert period.report_due == schemes.end_of_day(report_due_on, scheme.tz)
-    assert period.surrender_due == schemes.end_of_day(surrender_due_on, scheme.tz)
+    assert period.report_due == end_of_day(report_due_on, scheme.tz)
+    assert period.surrender_due == end_of_day(surrender_due_on, scheme.tz)
 
 
 def test_a_deadline_need_not_move_from_a_holiday(
