@@ -18,6 +18,7 @@ from common.errors import Unknown
 from registry.engine.compliance import cash_sanction
 from registry.ledger.models import Asset, Balance, LedgerAccount
 from registry.models import (
+    AWAITS_OPINION,
     AllocationLine,
     AllocationRun,
     Cap,
@@ -360,7 +361,7 @@ def reports_to_verify() -> QuerySet[Report]:
         .values("version")[:1]
     )
     return (
-        Report.objects.filter(status="submitted")
+        Report.objects.filter(status__in=AWAITS_OPINION)
         .annotate(newest=Subquery(newest))
         .filter(version=F("newest"))
         .select_related("operator__organisation", "period__scheme", "evidence")

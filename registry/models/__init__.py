@@ -18,17 +18,30 @@ from registry.models.allocation import ALLOCATION_RUN, AllocationLine, Allocatio
 from registry.models.allocation_data import AllocationFigure, AllocationTable
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
 from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
+from registry.models.draft import DRAFT, UPLOAD, Draft, DraftLine, Upload
 from registry.models.operator import HolderChange, Operator
-from registry.models.report import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
+from registry.models.plan import PLAN, MonitoringPlan
+from registry.models.report import (
+    AWAITS_OPINION,
+    REPORT,
+    EvidenceFile,
+    Report,
+    ReportFile,
+    ReportLine,
+    VerifierStatement,
+)
 from registry.models.rule import Rule, RuleChange
 from registry.models.run import PublishedRun
 from registry.models.scheme import PERIOD, Cap, Period, Scheme
+from registry.models.site import AiModel, Site, SitePue, System, Workload
 from registry.models.transaction import TRANSACTION, Transaction
 from registry.models.year import DUE_WORK, OBLIGATION, DueWork, Extension, ObligationEvent, Outage, Suspension
 
 __all__ = [
     "ALLOCATION_RUN",
+    "AWAITS_OPINION",
     "CASE",
+    "DRAFT",
     "DUE_WORK",
     "ENFORCEMENT",
     "GRADE",
@@ -36,11 +49,14 @@ __all__ = [
     "LIMIT_BREACH",
     "OBLIGATION",
     "PERIOD",
+    "PLAN",
     "REPORT",
     "SANCTION",
     "TRANSACTION",
     "TRUST",
+    "UPLOAD",
     "AccountTerms",
+    "AiModel",
     "AllocationFigure",
     "AllocationLine",
     "AllocationRun",
@@ -50,6 +66,8 @@ __all__ = [
     "CohortCheck",
     "ComplianceRecord",
     "DebtEntry",
+    "Draft",
+    "DraftLine",
     "DueWork",
     "Enforcement",
     "EvidenceFile",
@@ -61,6 +79,7 @@ __all__ = [
     "IdentityDocument",
     "LetterRemoval",
     "LimitBreach",
+    "MonitoringPlan",
     "Obligation",
     "ObligationEvent",
     "Operator",
@@ -69,15 +88,21 @@ __all__ = [
     "PublishedRun",
     "RegimeStatus",
     "Report",
+    "ReportFile",
     "ReportLine",
     "Rule",
     "RuleChange",
     "Sanction",
     "Scheme",
     "SerialFreeze",
+    "Site",
+    "SitePue",
     "Surrender",
     "Suspension",
+    "System",
     "Transaction",
     "TrustedAccount",
+    "Upload",
     "VerifierStatement",
+    "Workload",
 ]

@@ -16,14 +16,22 @@ from registry.models.scheme import Period
 REPORT = Lifecycle(
     "report",
     {
-        "submitted": {"verified", "returned"},
+        "submitted": {"under_verification", "returned", "corrected"},
+        "under_verification": {"verified", "returned", "corrected"},
         "verified": {"superseded"},
+        "returned": {"corrected"},
         "determined": {"superseded"},
-        "returned": set(),
+        "corrected": set(),
         "superseded": set(),
     },
 )
-"""An operator's report begins as submitted; the regulator's own figure begins as determined, and is never verified."""
+"""An operator's report begins as submitted; the regulator's own figure begins as determined, and is never verified.
+
+A version that a newer one answers before it was verified is corrected; what was verified is superseded.
+"""
+
+AWAITS_OPINION = ("submitted", "under_verification")
+"""States in which an operator's report is in, and nobody has judged it yet."""
 
 
 class EvidenceFile(models.Model):
@@ -73,6 +81,13 @@ class Report(models.Model):
     co2e_g = models.DecimalField(max_digits=30, decimal_places=6, default=0)
     flags = models.JSONField(default=list, encoder=DjangoJSONEncoder, help_text="What a reader should look at twice.")
     content_sha256 = models.CharField(max_length=64, help_text="Hash of the boundary and the lines.")
+    plan = models.ForeignKey(
+        "registry.MonitoringPlan",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="reports",
+        help_text="It was cited.",
+    )
     evidence = models.ForeignKey(EvidenceFile, null=True, on_delete=models.PROTECT, related_name="reports")
     submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     received_at = models.DateTimeField(help_text="Receipt instant, taken in the database under the period's lock.")
@@ -88,7 +103,10 @@ class Report(models.Model):
             ),
             models.CheckConstraint(
                 name="only_estimates_are_determined",
-                condition=models.Q(kind="operator", status__in=["submitted", "verified", "returned", "superseded"])
+                condition=models.Q(
+                    kind="operator",
+                    status__in=["submitted", "under_verification", "verified", "returned", "corrected", "superseded"],
+                )
                 | models.Q(kind__in=["estimate", "determination"], status__in=["determined", "superseded"]),
             ),
             models.CheckConstraint(
@@ -113,6 +131,7 @@ class Report(models.Model):
                     "version",
                     "kind",
                     "boundary",
+                    "plan",
                     "flop",
                     "energy_kwh",
                     "co2e_g",
@@ -128,6 +147,25 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operator} {self.period.year} v{self.version}"
+
+
+class ReportFile(models.Model):
+    """A further file kept with a report, and what it proves. Append-only."""
+
+    id = models.BigAutoField(primary_key=True)
+    report = models.ForeignKey(Report, on_delete=models.PROTECT, related_name="files")
+    file = models.ForeignKey(EvidenceFile, on_delete=models.PROTECT, related_name="+")
+    purpose = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["report", "file"], name="a_report_keeps_a_file_once"),
+        ]
+        ordering: ClassVar[list[str]] = ["report", "id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.file} with {self.report}"
 
 
 class ReportLine(models.Model):
@@ -151,6 +189,13 @@ class ReportLine(models.Model):
     claimed_co2e_g = models.DecimalField(max_digits=30, decimal_places=6, null=True)
     factor_g_per_kwh = models.DecimalField(max_digits=10, decimal_places=3, null=True)
     factor_source = models.CharField(max_length=120, blank=True)
+    workload = models.ForeignKey("registry.Workload", null=True, on_delete=models.PROTECT, related_name="report_lines")
+    tier = models.PositiveSmallIntegerField(null=True, help_text="How it was measured, from 0 typed to 5 guaranteed.")
+    zone = models.CharField(max_length=20, blank=True, help_text="Grid zone or country of the factor.")
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    requests = models.BigIntegerField(null=True)
+    tokens = models.BigIntegerField(null=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

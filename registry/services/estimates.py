@@ -23,7 +23,7 @@ from common.quantities import MAX_FLOP, parse_decimal
 from registry.engine.compliance import conservative_estimate
 from registry.engine.refusals import Refusal
 from registry.engine.rounding import exact, exact_text, half_up, obligation_permits
-from registry.models import Operator, Period, Report, Scheme
+from registry.models import AWAITS_OPINION, Operator, Period, Report, Scheme
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.services import compliance, operators, receipts, reports, rules, suspensions, verification
 from registry.services.overdue import IN_FORCE
@@ -77,7 +77,7 @@ def proposals(period: Period, metered: Mapping[uuid.UUID, Decimal] | None = None
     own: dict[uuid.UUID, Decimal] = {}
     for report in found.select_related("period").order_by("period__year", "version"):
         total = report.flop if is_flop else report.co2e_g
-        if report.period_id == period.pk and report.status == "submitted":
+        if report.period_id == period.pk and report.status in AWAITS_OPINION:
             own[report.operator_id] = total
         elif report.period.year < period.year and report.status in IN_FORCE:
             last[report.operator_id] = total

@@ -15,6 +15,7 @@ from django.db.models import Sum
 from common.database import assert_in_transaction
 from registry.engine.compliance import ObligationFacts, obligation_state
 from registry.models import (
+    AWAITS_OPINION,
     OBLIGATION,
     Case,
     ComplianceRecord,
@@ -113,7 +114,7 @@ def facts_of(
         set_off = min(covered, taken[owner.pk].get(Surrender.Kind.SET_OFF, 0))
         deducted = min(covered - set_off, taken[owner.pk].get(Surrender.Kind.AUTO_DEDUCTED, 0))
         facts[owner.pk] = ObligationFacts(
-            is_reported="submitted" in statuses[owner.pk],
+            is_reported=not statuses[owner.pk].isdisjoint(AWAITS_OPINION),
             is_verified=bool(statuses[owner.pk] & {"verified", "determined"}),
             is_open=is_open,
             is_past_deadline=has_letters,

@@ -254,6 +254,8 @@ def _file(
     if latest is not None and latest.content_sha256 == content_sha256:
         return latest
     require_correctable(period, operator)
+    if latest is not None and REPORT.allows(latest.status, "corrected"):
+        move(locked(latest), "corrected", reason=latest.return_reason)
     report = Report.objects.create(
         operator=operator,
         period=period,

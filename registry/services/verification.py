@@ -35,6 +35,8 @@ def verify_report(*, actor: User, report: Report, opinion: str, findings: str, n
     )
     newest = Report.objects.filter(operator=operator, period=period, kind="operator").order_by("-version").first()
     require(newest == report, "report_not_latest", "A newer version was submitted. Verify that one.")
+    if report.status == "submitted":
+        reports.move(report, "under_verification")
     statement = VerifierStatement(
         report=report,
         verifier=verifier,

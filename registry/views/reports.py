@@ -28,7 +28,7 @@ from registry.forms import (
     VerificationForm,
 )
 from registry.importers.table import RowError
-from registry.models import Operator, Period, Report
+from registry.models import AWAITS_OPINION, REPORT, Operator, Period, Report
 from registry.services import reports, verification
 
 PER_PAGE = 50
@@ -41,12 +41,12 @@ def report_list(request: HttpRequest) -> HttpResponse:
     acting = acting_in(request)
     rows = selectors.reports_visible(acting.view, to_a_verifier=acting.is_verifier)
     status = request.GET.get("status", "")
-    if status in {"submitted", "verified", "returned", "superseded", "determined"}:
+    if status in REPORT.states:
         rows = rows.filter(status=status)
     context = {
         "page_obj": Paginator(rows.order_by("-received_at", "id"), PER_PAGE).get_page(request.GET.get("page")),
         "status": status,
-        "statuses": ("submitted", "verified", "returned", "superseded", "determined"),
+        "statuses": REPORT.states,
         "may_report": acting.trades and acting.has("initiator", "approver"),
     }
     return render(request, "registry/reports.html", context)
@@ -259,7 +259,7 @@ def _report_page(
     return_form: ReturnForm | None = None,
 ) -> HttpResponse:
     acting = acting_in(request)
-    is_waiting = report.status == "submitted"
+    is_waiting = report.status in AWAITS_OPINION
     context = {
         "report": report,
         "is_flop": report.operator.scheme.metric == "flop",

@@ -190,6 +190,7 @@ def test_figures_that_cannot_be_are_refused_even_past_the_triggers(
 
 def test_only_one_report_is_in_force(told: Period, acme: Party, draft_report: Callable[[], Report]) -> None:
     second = draft_report()
+    Report.objects.filter(pk=second.pk).update(status="under_verification")
 
     with pytest.raises(DatabaseError, match="one_report_in_force"), transaction.atomic():
         _move_by_raw_sql(second, "verified")

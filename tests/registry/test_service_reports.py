@@ -325,7 +325,7 @@ class TestVersions:
 
         assert (first.version, second.version) == (1, 2)
         first.refresh_from_db()
-        assert first.status == "submitted"
+        assert first.status == "corrected"
 
     def test_going_back_to_earlier_content_is_a_version_too(self, type_lines: File) -> None:
         type_lines()

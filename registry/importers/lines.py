@@ -1,0 +1,50 @@
+"""What every importer returns: measured activities with what their source knows of them, before any factor is applied.
+
+Energy keeps its kind. Device counters and benchmarks give IT energy, to which the PUE of a site is still to be applied,
+once; files that include it already give site energy. An estimate that is a range stays one, and its upper end counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from registry.engine.emissions import ItEnergy, SiteEnergy
+from registry.importers.table import Flag
+
+
+@dataclass(frozen=True)
+class ImportedLine:
+    """One activity of a file. What the source does not know is None or empty, and never guessed here.
+
+    `key` tells measurements apart across files: the same key twice in one draft is the same measurement. Moments are
+    UTC; a source without a zone leaves them None. `lowest_kwh` is the lower end where the source gives a range.
+    """
+
+    line: int
+    key: str
+    label: str
+    method: str
+    energy: ItEnergy | SiteEnergy | None = None
+    lowest_kwh: Decimal | None = None
+    flop: int = 0
+    activity: str = ""
+    zone: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    requests: int | None = None
+    tokens: int | None = None
+    claimed_co2e_g: Decimal | None = None
+    tier: int | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImportedFile:
+    """A file without errors: its lines in reading order, and what a verifier should look at."""
+
+    sha256: str
+    format: str
+    version: str
+    lines: tuple[ImportedLine, ...]
+    flags: tuple[Flag, ...]
