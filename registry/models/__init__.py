@@ -33,7 +33,7 @@ from registry.models.report import (
 from registry.models.rule import Rule, RuleChange
 from registry.models.run import PublishedRun
 from registry.models.scheme import PERIOD, Cap, Period, Scheme
-from registry.models.site import AiModel, Site, SitePue, System, Workload
+from registry.models.site import AiModel, Site, SitePue, System, SystemEvidence, Workload
 from registry.models.transaction import TRANSACTION, Transaction
 from registry.models.year import DUE_WORK, OBLIGATION, DueWork, Extension, ObligationEvent, Outage, Suspension
 
@@ -100,6 +100,7 @@ __all__ = [
     "Surrender",
     "Suspension",
     "System",
+    "SystemEvidence",
     "Transaction",
     "TrustedAccount",
     "Upload",

@@ -17,12 +17,13 @@ PLAN = Lifecycle(
         "draft": {"submitted", "discarded"},
         "submitted": {"approved", "returned", "discarded"},
         "approved": {"superseded"},
-        "returned": {"discarded", "superseded"},
+        "returned": {"corrected"},
+        "corrected": set(),
         "superseded": set(),
         "discarded": set(),
     },
 )
-"""A returned version is answered by a new one; approving a version supersedes the one before."""
+"""A returned version is corrected by a new one. Approving a version supersedes the one that was in force."""
 
 
 class MonitoringPlan(models.Model):

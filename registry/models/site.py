@@ -119,6 +119,28 @@ class System(models.Model):
         return f"{self.name} at {self.site}"
 
 
+class SystemEvidence(models.Model):
+    """What shows that a system is measured at a tier: a certificate, a bill, a sample of its log. Append-only."""
+
+    id = models.BigAutoField(primary_key=True)
+    system = models.ForeignKey(System, on_delete=models.PROTECT, related_name="proofs")
+    tier = models.PositiveSmallIntegerField(choices=System.Tier.choices[1:])
+    file = models.ForeignKey(EvidenceFile, on_delete=models.PROTECT, related_name="+")
+    note = models.CharField(max_length=200, blank=True)
+    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(name="proof_of_a_tier", condition=models.Q(tier__gte=1, tier__lte=5)),
+        ]
+        ordering: ClassVar[list[str]] = ["system", "-id"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.file} for tier {self.tier} of {self.system}"
+
+
 class AiModel(models.Model):
     """A model that an organisation trains or serves, with the sizes from which its compute follows."""
 
