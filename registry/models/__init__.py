@@ -19,6 +19,7 @@ from registry.models.allocation_data import AllocationFigure, AllocationTable
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
 from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
 from registry.models.draft import DRAFT, UPLOAD, Draft, DraftLine, Upload
+from registry.models.grid import AnnualIntensity, FactorSet, HourlyIntensity
 from registry.models.operator import HolderChange, Operator
 from registry.models.plan import PLAN, MonitoringPlan
 from registry.models.report import (
@@ -33,6 +34,7 @@ from registry.models.report import (
 from registry.models.rule import Rule, RuleChange
 from registry.models.run import PublishedRun
 from registry.models.scheme import PERIOD, Cap, Period, Scheme
+from registry.models.serving import ServingBatch, ServingCalculation, ServingRecord
 from registry.models.site import AiModel, Site, SitePue, System, SystemEvidence, Workload
 from registry.models.transaction import TRANSACTION, Transaction
 from registry.models.year import DUE_WORK, OBLIGATION, DueWork, Extension, ObligationEvent, Outage, Suspension
@@ -61,6 +63,7 @@ __all__ = [
     "AllocationLine",
     "AllocationRun",
     "AllocationTable",
+    "AnnualIntensity",
     "Cap",
     "Case",
     "CohortCheck",
@@ -72,10 +75,12 @@ __all__ = [
     "Enforcement",
     "EvidenceFile",
     "Extension",
+    "FactorSet",
     "Freeze",
     "Group",
     "GroupMember",
     "HolderChange",
+    "HourlyIntensity",
     "IdentityDocument",
     "LetterRemoval",
     "LimitBreach",
@@ -95,6 +100,9 @@ __all__ = [
     "Sanction",
     "Scheme",
     "SerialFreeze",
+    "ServingBatch",
+    "ServingCalculation",
+    "ServingRecord",
     "Site",
     "SitePue",
     "Surrender",
