@@ -19,6 +19,7 @@ from registry.engine.allocation import AllocationInputs, GrandfatheringClaim, Me
 from registry.ledger.models import Asset, LedgerAccount
 from registry.models import Operator, Period, Scheme
 from registry.services import allocation, caps, cash, operators, schemes
+from tests.snapshots import Ready, recall
 
 YEAR = 2026
 OPENING = datetime(YEAR, 3, 2, 9, 0, tzinfo=UTC)
@@ -243,9 +244,12 @@ def clock() -> Iterator[Clock]:
     clock.stop()
 
 
-@pytest.fixture
-def regulator(db: None) -> Regulator:
-    """The regulator, with its desk, its senior officer and its market monitor."""
+TOLD = ("regulator", "scheme", "acme", "borealis", "draft_period", "capped_period", "period")
+"""The fixtures that stand ready together in most tests."""
+
+
+def establish() -> Regulator:
+    """Establish the regulator with its people."""
     senior = person("Sena Senior")
     office = organisations.establish_regulator(name="Office for Compute Permits", officer=senior, now=OPENING)
     desk, monitor = person("Desmond Desk"), person("Mona Monitor")
@@ -254,22 +258,71 @@ def regulator(db: None) -> Regulator:
     return Regulator(office, desk=desk, senior=senior, monitor=monitor)
 
 
-@pytest.fixture
-def scheme(regulator: Regulator) -> Scheme:
-    """A FLOP scheme whose permit covers an exaflop."""
-    return flop_scheme(regulator)
-
-
-@pytest.fixture
-def acme(regulator: Regulator, scheme: Scheme) -> Party:
-    """A large firm."""
+def enrol_acme(regulator: Regulator, scheme: Scheme) -> Party:
+    """Enrol a large firm."""
     return operator(regulator, scheme, "Acme", "firm", "large")
 
 
-@pytest.fixture
-def borealis(regulator: Regulator, scheme: Scheme) -> Party:
-    """An academic lab."""
+def enrol_borealis(regulator: Regulator, scheme: Scheme) -> Party:
+    """Enrol an academic lab."""
     return operator(regulator, scheme, "Borealis", "lab", "academic")
+
+
+def equip(regulator: Regulator, acme: Party, borealis: Party, period: Period) -> Period:
+    """Give Acme and Borealis permits and money to trade with; the rest of the permits is for auction."""
+    assert acme.operator is not None
+    assert borealis.operator is not None
+    allocate(regulator, period, {acme.operator: ACME_PERMITS, borealis.operator: BOREALIS_PERMITS})
+    for trader in (acme, borealis):
+        deposit(regulator, trader, period.scheme, CASH_MINOR)
+    return period
+
+
+def tell_the_opening() -> Ready:
+    """Tell everything up to an open period in which Acme and Borealis may trade."""
+    regulator = establish()
+    scheme = flop_scheme(regulator)
+    acme, borealis = enrol_acme(regulator, scheme), enrol_borealis(regulator, scheme)
+    period = equip(regulator, acme, borealis, capped(regulator, period_of(regulator, scheme)))
+    return dict(zip(TOLD, (regulator, scheme, acme, borealis, period, period, period), strict=True))
+
+
+def tells_its_own(request: pytest.FixtureRequest, *names: str) -> bool:
+    """Say whether the test's module tells one of these otherwise than we do."""
+    told = request.node._fixtureinfo.name2fixturedefs
+    return any(len(told.get(name, ())) > 1 for name in names)
+
+
+@pytest.fixture
+def ready(request: pytest.FixtureRequest, db: None) -> Ready:
+    """What a test that begins with an open period finds ready; every other test tells what it needs by itself."""
+    if "period" not in request.fixturenames or tells_its_own(request, *TOLD):
+        return {}
+    return recall("period", tell_the_opening, OPENING)
+
+
+@pytest.fixture
+def regulator(ready: Ready) -> Regulator:
+    """The regulator, with its desk, its senior officer and its market monitor."""
+    return ready.get("regulator") or establish()
+
+
+@pytest.fixture
+def scheme(ready: Ready, regulator: Regulator) -> Scheme:
+    """A FLOP scheme whose permit covers an exaflop."""
+    return ready.get("scheme") or flop_scheme(regulator)
+
+
+@pytest.fixture
+def acme(ready: Ready, regulator: Regulator, scheme: Scheme) -> Party:
+    """A large firm."""
+    return ready.get("acme") or enrol_acme(regulator, scheme)
+
+
+@pytest.fixture
+def borealis(ready: Ready, regulator: Regulator, scheme: Scheme) -> Party:
+    """An academic lab."""
+    return ready.get("borealis") or enrol_borealis(regulator, scheme)
 
 
 @pytest.fixture
@@ -291,26 +344,21 @@ def auditor(regulator: Regulator) -> Party:
 
 
 @pytest.fixture
-def draft_period(regulator: Regulator, scheme: Scheme) -> Period:
+def draft_period(ready: Ready, regulator: Regulator, scheme: Scheme) -> Period:
     """A period without a cap."""
-    return period_of(regulator, scheme)
+    return ready.get("draft_period") or period_of(regulator, scheme)
 
 
 @pytest.fixture
-def capped_period(regulator: Regulator, draft_period: Period) -> Period:
+def capped_period(ready: Ready, regulator: Regulator, draft_period: Period) -> Period:
     """An open period whose permits all lie in the total-quantity account."""
-    return capped(regulator, draft_period)
+    return ready.get("capped_period") or capped(regulator, draft_period)
 
 
 @pytest.fixture
-def period(regulator: Regulator, acme: Party, borealis: Party, capped_period: Period) -> Period:
+def period(ready: Ready, regulator: Regulator, acme: Party, borealis: Party, capped_period: Period) -> Period:
     """An open period in which Acme and Borealis have permits and money to trade with; the rest is for auction."""
-    assert acme.operator is not None
-    assert borealis.operator is not None
-    allocate(regulator, capped_period, {acme.operator: ACME_PERMITS, borealis.operator: BOREALIS_PERMITS})
-    for trader in (acme, borealis):
-        deposit(regulator, trader, capped_period.scheme, CASH_MINOR)
-    return capped_period
+    return ready.get("period") or equip(regulator, acme, borealis, capped_period)
 
 
 @pytest.fixture
