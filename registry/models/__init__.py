@@ -20,6 +20,7 @@ from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry
 from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
 from registry.models.draft import DRAFT, UPLOAD, Draft, DraftLine, Upload
 from registry.models.grid import AnnualIntensity, FactorSet, HourlyIntensity
+from registry.models.metering import MeterExperiment, MeterProject, MeterReading, MeterRun, ProjectToken
 from registry.models.operator import HolderChange, Operator
 from registry.models.plan import PLAN, MonitoringPlan
 from registry.models.report import (
@@ -84,12 +85,17 @@ __all__ = [
     "IdentityDocument",
     "LetterRemoval",
     "LimitBreach",
+    "MeterExperiment",
+    "MeterProject",
+    "MeterReading",
+    "MeterRun",
     "MonitoringPlan",
     "Obligation",
     "ObligationEvent",
     "Operator",
     "Outage",
     "Period",
+    "ProjectToken",
     "PublishedRun",
     "RegimeStatus",
     "Report",
