@@ -19,6 +19,16 @@ from registry.models.allocation_data import AllocationFigure, AllocationTable
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
 from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
 from registry.models.draft import DRAFT, UPLOAD, Draft, DraftLine, Upload
+from registry.models.flexing import (
+    CLAIM,
+    AvoidedClaim,
+    ClaimHour,
+    ClaimStatement,
+    FlexEvent,
+    Forecast,
+    Tariff,
+    TariffPoint,
+)
 from registry.models.grid import AnnualIntensity, FactorSet, HourlyIntensity
 from registry.models.metering import MeterExperiment, MeterProject, MeterReading, MeterRun, ProjectToken
 from registry.models.operator import HolderChange, Operator
@@ -44,6 +54,7 @@ __all__ = [
     "ALLOCATION_RUN",
     "AWAITS_OPINION",
     "CASE",
+    "CLAIM",
     "DRAFT",
     "DUE_WORK",
     "ENFORCEMENT",
@@ -65,8 +76,11 @@ __all__ = [
     "AllocationRun",
     "AllocationTable",
     "AnnualIntensity",
+    "AvoidedClaim",
     "Cap",
     "Case",
+    "ClaimHour",
+    "ClaimStatement",
     "CohortCheck",
     "ComplianceRecord",
     "DebtEntry",
@@ -77,6 +91,8 @@ __all__ = [
     "EvidenceFile",
     "Extension",
     "FactorSet",
+    "FlexEvent",
+    "Forecast",
     "Freeze",
     "Group",
     "GroupMember",
@@ -115,6 +131,8 @@ __all__ = [
     "Suspension",
     "System",
     "SystemEvidence",
+    "Tariff",
+    "TariffPoint",
     "Transaction",
     "TrustedAccount",
     "Upload",
