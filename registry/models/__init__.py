@@ -46,18 +46,33 @@ from registry.models.rule import Rule, RuleChange
 from registry.models.run import PublishedRun
 from registry.models.scheme import PERIOD, Cap, Period, Scheme
 from registry.models.serving import ServingBatch, ServingCalculation, ServingRecord
+from registry.models.signing import SigningKey
 from registry.models.site import AiModel, Site, SitePue, System, SystemEvidence, Workload
 from registry.models.transaction import TRANSACTION, Transaction
+from registry.models.verifying import (
+    ACCREDITATION,
+    APPOINTED,
+    APPOINTMENT,
+    FINDING,
+    Accreditation,
+    Appointment,
+    ChecklistAnswer,
+    Finding,
+)
 from registry.models.year import DUE_WORK, OBLIGATION, DueWork, Extension, ObligationEvent, Outage, Suspension
 
 __all__ = [
+    "ACCREDITATION",
     "ALLOCATION_RUN",
+    "APPOINTED",
+    "APPOINTMENT",
     "AWAITS_OPINION",
     "CASE",
     "CLAIM",
     "DRAFT",
     "DUE_WORK",
     "ENFORCEMENT",
+    "FINDING",
     "GRADE",
     "IDENTITY",
     "LIMIT_BREACH",
@@ -70,15 +85,18 @@ __all__ = [
     "TRUST",
     "UPLOAD",
     "AccountTerms",
+    "Accreditation",
     "AiModel",
     "AllocationFigure",
     "AllocationLine",
     "AllocationRun",
     "AllocationTable",
     "AnnualIntensity",
+    "Appointment",
     "AvoidedClaim",
     "Cap",
     "Case",
+    "ChecklistAnswer",
     "ClaimHour",
     "ClaimStatement",
     "CohortCheck",
@@ -91,6 +109,7 @@ __all__ = [
     "EvidenceFile",
     "Extension",
     "FactorSet",
+    "Finding",
     "FlexEvent",
     "Forecast",
     "Freeze",
@@ -125,6 +144,7 @@ __all__ = [
     "ServingBatch",
     "ServingCalculation",
     "ServingRecord",
+    "SigningKey",
     "Site",
     "SitePue",
     "Surrender",

@@ -220,7 +220,11 @@ class ReportLine(models.Model):
 
 
 class VerifierStatement(models.Model):
-    """The verifier's opinion on one report version. Append-only."""
+    """The verifier's opinion on one report version, signed, with the registry's receipt. Append-only.
+
+    `document` and `receipt` are the very bytes that were signed. The trigger `statement_is_signed` lets none in without
+    its signatures; statements from before there were signatures have none.
+    """
 
     class Opinion(models.TextChoices):
         POSITIVE = "positive", "Positive"
@@ -230,14 +234,35 @@ class VerifierStatement(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     report = models.OneToOneField(Report, on_delete=models.PROTECT, related_name="statement")
     verifier = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="statements")
+    appointment = models.ForeignKey(
+        "registry.Appointment", null=True, on_delete=models.PROTECT, related_name="statements"
+    )
     signed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     signed_at = models.DateTimeField()
     opinion = models.CharField(max_length=30, choices=Opinion.choices)
     findings = models.TextField(blank=True)
+    document = models.TextField(blank=True, help_text="The statement in its canonical form, as it was signed.")
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Hash of the document.")
+    key = models.ForeignKey("registry.SigningKey", null=True, on_delete=models.PROTECT, related_name="+")
+    signature = models.CharField(max_length=88, blank=True)
+    receipt = models.TextField(blank=True, help_text="What the registry confirms, in its canonical form.")
+    receipt_key = models.ForeignKey("registry.SigningKey", null=True, on_delete=models.PROTECT, related_name="+")
+    receipt_signature = models.CharField(max_length=88, blank=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-signed_at", "id"]
-        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+        triggers: ClassVar[list[pgtrigger.Trigger]] = [
+            *append_only_triggers(),
+            pgtrigger.Protect(
+                name="statement_is_signed",
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Condition(
+                    "NEW.appointment_id IS NULL OR NEW.key_id IS NULL OR NEW.receipt_key_id IS NULL"
+                    " OR NEW.document = '' OR NEW.sha256 = '' OR NEW.signature = ''"
+                    " OR NEW.receipt = '' OR NEW.receipt_signature = ''"
+                ),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_opinion_display()} on {self.report}"
