@@ -18,6 +18,14 @@ def parse_country_factors(
     content: bytes, *, version: str, source: str, licence: str, limits: Limits = LIMITS
 ) -> FactorTable | BadFile:
     """Read a factor file, or refuse it with every error; a country may stand there once per year."""
+    factors = read_country_factors(content, limits=limits)
+    if isinstance(factors, BadFile):
+        return factors
+    return factor_table(version, source, licence, factors, WORLD_AVERAGE)
+
+
+def read_country_factors(content: bytes, *, limits: Limits = LIMITS) -> tuple[Factor, ...] | BadFile:
+    """Return every country and year of a factor file, or refuse it with every error."""
     table = read_table(content, required=REQUIRED, limits=limits)
     errors = list(table.errors)
     factors: dict[tuple[str, int], Factor] = {}
@@ -31,6 +39,4 @@ def parse_country_factors(
         if (zone, year) in factors:
             cells.refuse("iso3", "duplicate_factor", f"{zone} {year} stands in the file twice: keep one of the rows.")
         factors[zone, year] = Factor(zone, year, intensity)
-    if errors:
-        return bad_file(content, table, errors)
-    return factor_table(version, source, licence, factors.values(), WORLD_AVERAGE)
+    return bad_file(content, table, errors) if errors else tuple(factors.values())
