@@ -4,6 +4,8 @@ Energy keeps its kind. Device counters and benchmarks give IT energy, to which t
 once; files that include it already give site energy. An estimate that is a range stays one, and its upper end counts.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +13,11 @@ from decimal import Decimal
 
 from registry.engine.emissions import ItEnergy, SiteEnergy
 from registry.importers.table import Flag
+
+ZONE = re.compile(r"[A-Z][A-Z0-9_-]{1,19}", re.ASCII)
+NOT_A_ZONE = "Write the grid zone or the country in capital letters, as in CISO or FRA."
+LONGEST_KEY = 100
+"""The database keeps 120 characters; the rest is left to whoever keeps several sources beside each other."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +55,9 @@ class ImportedFile:
     version: str
     lines: tuple[ImportedLine, ...]
     flags: tuple[Flag, ...]
+
+
+def measurement_key(kind: str, *parts: str) -> str:
+    """Return the key of a measurement; one that is too long to keep is replaced by its hash."""
+    key = ":".join((kind, *parts))
+    return key if len(key) <= LONGEST_KEY else f"{kind}:{hashlib.sha256(key.encode()).hexdigest()[:40]}"

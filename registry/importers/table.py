@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -21,6 +21,10 @@ FINEST_DIGIT = -60
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?", re.ASCII)
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+_FIRST_YEAR, _LAST_YEAR = 1970, 2199
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -218,6 +222,21 @@ class Cells:
                 pass
         if text:
             self.refuse(column, "not_a_time", f"{text[:40]!r} is no moment: write it as in 2027-01-31T23:59:59.")
+        return None
+
+    def instant(self, column: str, *, required: bool = False) -> datetime | None:
+        """Return a moment in UTC; the cell has to name its zone, because nothing here may guess one."""
+        text = self.text(column, required=required)
+        if text and _INSTANT.fullmatch(text):
+            try:
+                moment = datetime.fromisoformat(text)
+            except ValueError:
+                moment = None
+            if moment is not None and _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+                return moment.astimezone(UTC)
+        if text:
+            sentence = f"{text[:40]!r} is no moment with its zone: write it as in 2027-01-31T23:59:59Z."
+            self.refuse(column, "not_an_instant", sentence)
         return None
 
     def day(self, column: str) -> date | None:
