@@ -7,6 +7,6 @@ COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY . .
 ENV HEADROOM_ENV=production
-RUN HEADROOM_SECRET_KEY=build HEADROOM_HOSTS=build CACHE_URL=redis://build \
+RUN HEADROOM_SECRET_KEY=build HEADROOM_SIGNING_KEY=build HEADROOM_HOSTS=build CACHE_URL=redis://build \
     python -m django collectstatic --noinput --settings config.settings
 USER headroom

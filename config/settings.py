@@ -25,6 +25,10 @@ DEBUG = os.environ.get("HEADROOM_DEBUG") == "1" and not PRODUCTION
 SECRET_KEY = os.environ.get("HEADROOM_SECRET_KEY", "" if PRODUCTION else "development-only-not-a-secret")
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set HEADROOM_SECRET_KEY to a long random value before starting in production.")
+REGISTRY_SIGNING_KEY = os.environ.get("HEADROOM_SIGNING_KEY", "")
+if PRODUCTION and not REGISTRY_SIGNING_KEY:
+    raise ImproperlyConfigured("Set HEADROOM_SIGNING_KEY to 32 random bytes in base64: openssl rand -base64 32.")
+REGISTRY_SIGNING_KEY_FILE = BASE_DIR / ".headroom" / "signing-key"  # made when first used, outside production only
 ALLOWED_HOSTS = os.environ.get("HEADROOM_HOSTS", "" if PRODUCTION else "127.0.0.1,localhost,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host] if PRODUCTION else []
 

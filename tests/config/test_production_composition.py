@@ -34,7 +34,7 @@ def test_servers_are_waited_for_until_healthy(services: dict[str, dict[str, Any]
 def test_no_secret_has_a_default(services: dict[str, dict[str, Any]]) -> None:
     text = FILE.read_text()
 
-    for secret in ("HEADROOM_SECRET_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"):
+    for secret in ("HEADROOM_SECRET_KEY", "HEADROOM_SIGNING_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"):
         assert f"${{{secret}:?" in text
         assert f"${{{secret}:-" not in text
 

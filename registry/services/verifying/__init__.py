@@ -1,0 +1,1 @@
+"""Verifying: keys, accreditations, appointments, checks, findings and the signed statement."""
