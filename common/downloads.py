@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
 Cell = str | int | Decimal | datetime | bool | None
 
@@ -69,5 +69,18 @@ def _attachment(name: str, content_type: str, content: str | bytes) -> HttpRespo
 
 def stored_file(name: str, content: bytes) -> HttpResponse:
     """Return a file as it was received, to be saved and never shown: its type is not believed."""
+    return _attachment(_safe_name(name), "application/octet-stream", content)
+
+
+def streamed_file(name: str, parts: Iterable[bytes], size: int) -> StreamingHttpResponse:
+    """Return a stored file in the same way, part by part: it may be larger than the memory of this process."""
+    response = StreamingHttpResponse(parts, content_type="application/octet-stream")
+    response["Content-Disposition"] = f'attachment; filename="{_safe_name(name)}"'
+    response["Content-Length"] = str(size)
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _safe_name(name: str) -> str:
     safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in name)
-    return _attachment(safe[-120:] or "file", "application/octet-stream", content)
+    return safe[-120:] or "file"

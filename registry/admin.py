@@ -9,8 +9,6 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 
 from accounts.looking import AdminAct, Answers, LookOnlyAdmin
 from accounts.models import Approval, Organisation, User
@@ -265,15 +263,11 @@ class ReportAdmin(LookOnlyAdmin):
 
 @admin.register(EvidenceFile)
 class EvidenceFileAdmin(LookOnlyAdmin):
-    """Files as they were received, by their hash; the content is never loaded here."""
+    """Files as they were received, by their hash; their content is elsewhere."""
 
     list_display = ("name", "organisation", "size", "sha256", "received_at")
     list_select_related = ("organisation",)
     fields = ("name", "organisation", "size", "sha256", "received_at", "received_from")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[EvidenceFile]:
-        """Leave the content in the database."""
-        return super().get_queryset(request).defer("content")
 
 
 @admin.register(VerifierStatement)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import Http404, StreamingHttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
@@ -20,13 +20,14 @@ from accounts.api.tokens import OrganisationRef
 from accounts.permissions import has_role
 from common import clock
 from common.bodies import CsvBytes
-from common.downloads import stored_file
+from common.downloads import streamed_file
 from common.problems import BadRequest, RefusedBody
 from common.rest import DecimalQuantity, Digits, ExactDecimal
 from registry.api.bodies import own_operator, period_in_body
 from registry.api.schemes import PeriodFilter
 from registry.models import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
 from registry.services import reports
+from registry.services.drafting import evidence
 from registry.services.reports import LineInput, RowsRefused
 
 MAX_ERRORS = 200
@@ -180,9 +181,8 @@ class Reports(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet[Re
         return Report.objects.all()
 
     def visible(self) -> QuerySet[Report]:
-        """Those that this request may see, without the bytes of their evidence."""
-        rows = visible_reports(self).select_related("evidence", "statement__verifier")
-        return rows.defer("evidence__content")
+        """Those that this request may see."""
+        return visible_reports(self).select_related("evidence", "statement__verifier")
 
     @extend_schema(
         summary="File a report of typed figures",
@@ -267,12 +267,12 @@ class ReportEvidence(ScopedViewSet[Report]):
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
         filters=False,
     )
-    def read(self, request: Request, pk: uuid.UUID) -> HttpResponse:
+    def read(self, request: Request, pk: uuid.UUID) -> StreamingHttpResponse:
         """Saved, never shown: its type is not believed."""
         report = visible_reports(self).select_related("evidence").filter(pk=pk, evidence__isnull=False).first()
         if report is None or report.evidence is None:
             raise Http404
-        return stored_file(report.evidence.name, bytes(report.evidence.content))
+        return streamed_file(report.evidence.name, evidence.read(report.evidence), report.evidence.size)
 
 
 def _filed(report: Report) -> Response:

@@ -18,7 +18,7 @@ from registry.models.allocation import ALLOCATION_RUN, AllocationLine, Allocatio
 from registry.models.allocation_data import AllocationFigure, AllocationTable
 from registry.models.case import CASE, ENFORCEMENT, Case, CohortCheck, DebtEntry, Enforcement, RegimeStatus
 from registry.models.compliance import SANCTION, ComplianceRecord, LetterRemoval, Obligation, Sanction, Surrender
-from registry.models.draft import DRAFT, UPLOAD, Draft, DraftLine, Upload
+from registry.models.draft import DRAFT, UPLOAD, Draft, DraftFile, DraftLine, Upload
 from registry.models.flexing import (
     CLAIM,
     AvoidedClaim,
@@ -36,6 +36,7 @@ from registry.models.plan import PLAN, MonitoringPlan
 from registry.models.report import (
     AWAITS_OPINION,
     REPORT,
+    EvidenceChunk,
     EvidenceFile,
     Report,
     ReportFile,
@@ -103,9 +104,11 @@ __all__ = [
     "ComplianceRecord",
     "DebtEntry",
     "Draft",
+    "DraftFile",
     "DraftLine",
     "DueWork",
     "Enforcement",
+    "EvidenceChunk",
     "EvidenceFile",
     "Extension",
     "FactorSet",

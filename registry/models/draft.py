@@ -15,7 +15,11 @@ from registry.models.report import EvidenceFile, Report, ReportLine
 from registry.models.scheme import Period
 from registry.models.site import Workload
 
-DRAFT = Lifecycle("draft", {"open": {"filed", "discarded"}, "filed": set(), "discarded": set()})
+DRAFT = Lifecycle(
+    "draft", {"open": {"filed", "discarded"}, "direct": {"filed"}, "filed": set(), "discarded": set()}
+)
+"""What a client sends whole in one request passes through a direct draft, beside the one that people work on."""
+
 UPLOAD = Lifecycle(
     "upload",
     {
@@ -30,7 +34,7 @@ UPLOAD = Lifecycle(
 
 
 class Draft(models.Model):
-    """The one report that an operator is preparing for a period."""
+    """The one report that an operator is preparing for a period. Filing it turns its lines into a report version."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     operator = models.ForeignKey(Operator, on_delete=models.PROTECT, related_name="drafts")
@@ -66,6 +70,24 @@ class Draft(models.Model):
         return f"draft of {self.operator} for {self.period.year}"
 
 
+class DraftFile(models.Model):
+    """A further file that will be kept with the report: a meter log, a bill, a calibration certificate."""
+
+    id = models.BigAutoField(primary_key=True)
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="files")
+    file = models.ForeignKey(EvidenceFile, on_delete=models.PROTECT, related_name="+")
+    purpose = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["draft", "file"], name="a_draft_keeps_a_file_once"),
+        ]
+        ordering: ClassVar[list[str]] = ["draft", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.file} with {self.draft}"
+
+
 class Upload(models.Model):
     """A file on its way into a draft: read by a worker, all of it or none, with its progress and every error."""
 
@@ -79,6 +101,7 @@ class Upload(models.Model):
     rows = models.PositiveIntegerField(null=True, help_text="Rows of the file, once they are counted.")
     rows_read = models.PositiveIntegerField(default=0)
     position = models.BigIntegerField(default=0, help_text="Bytes of the file whose rows are committed.")
+    line = models.PositiveIntegerField(default=1, help_text="Line of the file at which reading goes on.")
     errors = models.JSONField(default=list, encoder=DjangoJSONEncoder)
     error_count = models.PositiveIntegerField(default=0)
     flags = models.JSONField(default=list, encoder=DjangoJSONEncoder)

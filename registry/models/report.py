@@ -35,14 +35,16 @@ AWAITS_OPINION = ("submitted", "under_verification")
 
 
 class EvidenceFile(models.Model):
-    """A file as it was received: never executed, never rendered, hashed at receipt. Append-only."""
+    """A file as it was received: never executed, never rendered, hashed at receipt. Append-only; its bytes are chunks.
+
+    `services.drafting.evidence` keeps files and gives them back.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=200)
     sha256 = models.CharField(max_length=64)
     size = models.PositiveIntegerField()
-    content = models.BinaryField()
     received_at = models.DateTimeField()
     received_from = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
 
@@ -55,6 +57,25 @@ class EvidenceFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EvidenceChunk(models.Model):
+    """A part of a file, so that no file has to be in memory as a whole: a MiB, the last one less. Append-only."""
+
+    id = models.BigAutoField(primary_key=True)
+    file = models.ForeignKey(EvidenceFile, on_delete=models.PROTECT, related_name="chunks")
+    number = models.PositiveIntegerField(help_text="From 0.")
+    content = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["file", "number"], name="one_chunk_per_number"),
+        ]
+        ordering: ClassVar[list[str]] = ["file", "number"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.file}, part {self.number}"
 
 
 class Report(models.Model):
@@ -179,7 +200,9 @@ class ReportLine(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     report = models.ForeignKey(Report, on_delete=models.PROTECT, related_name="lines")
-    number = models.PositiveIntegerField(help_text="Line of the source file, or order of entry.")
+    number = models.PositiveIntegerField(help_text="Its place in the report.")
+    file = models.ForeignKey(EvidenceFile, null=True, on_delete=models.PROTECT, related_name="+")
+    source_line = models.PositiveIntegerField(default=0, help_text="Line of the file, or order of entry.")
     label = models.CharField(max_length=200)
     activity = models.CharField(max_length=20, choices=Activity.choices)
     method = models.CharField(max_length=60, help_text="How the figure was obtained: codecarbon, epoch, declared.")

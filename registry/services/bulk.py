@@ -31,6 +31,7 @@ from registry.models import EvidenceFile, Operator, Period, Surrender
 from registry.permissions import may_approve_transfers, may_initiate, may_surrender
 from registry.selectors import holding_account
 from registry.services import compliance, operators, receipts, reservations, surrenders, transactions
+from registry.services.drafting import evidence
 from registry.services.reports import RowsRefused
 from registry.services.transactions import course as courses
 from registry.services.transactions.checks import failures
@@ -399,19 +400,7 @@ def _propose(
 
 def _kept(actor: User, organisation: Organisation, name: str, content: bytes, now: datetime) -> EvidenceFile:
     """Keep the file as it was received; the same bytes of one organisation are kept once."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    kept, _ = EvidenceFile.objects.get_or_create(
-        organisation=organisation,
-        sha256=sha256_hex(content),
-        defaults={
-            "name": "".join(letter for letter in last if letter.isprintable()).strip()[-200:] or "table",
-            "size": len(content),
-            "content": content,
-            "received_at": now,
-            "received_from": actor,
-        },
-    )
-    return kept
+    return evidence.keep_bytes(organisation=organisation, actor=actor, name=name or "table", content=content, at=now)
 
 
 def _totals(lines: Iterable[Line]) -> dict[str, int]:

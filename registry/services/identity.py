@@ -4,7 +4,6 @@ A document is kept as evidence is: hashed at receipt, given back as a file to be
 is follows from its first bytes and not from its name.
 """
 
-import hashlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
@@ -19,6 +18,7 @@ from common.database import assert_in_transaction
 from common.errors import Unknown, require, require_permission
 from registry.models import IDENTITY, EvidenceFile, IdentityDocument
 from registry.permissions import regulator_of
+from registry.services.drafting import evidence
 
 KINDS = {
     "register_extract": "Extract of the commercial register",
@@ -287,25 +287,7 @@ def _reviewed(actor: User, document: IdentityDocument, now: datetime) -> Identit
 
 def _kept(actor: User, organisation: Organisation, name: str, content: bytes, now: datetime) -> EvidenceFile:
     """Keep a file once for each organisation; the same content again is the file that is there already."""
-    digest = hashlib.sha256(content).hexdigest()
-    kept, _ = EvidenceFile.objects.get_or_create(
-        organisation=organisation,
-        sha256=digest,
-        defaults={
-            "name": _plain_name(name),
-            "size": len(content),
-            "content": content,
-            "received_at": now,
-            "received_from": actor,
-        },
-    )
-    return kept
-
-
-def _plain_name(name: str) -> str:
-    """Keep of a file's name what is a name: no folders, and nothing that a terminal or a page would obey."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(letter for letter in last if letter.isprintable())[:200] or "document"
+    return evidence.keep_bytes(organisation=organisation, actor=actor, name=name or "document", content=content, at=now)
 
 
 def _move(document: IdentityDocument, status: str) -> None:

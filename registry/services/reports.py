@@ -25,6 +25,7 @@ from registry.importers.table import BadFile, RowError, sha256_hex
 from registry.models import REPORT, Case, EvidenceFile, Operator, Period, Report, ReportLine, Scheme
 from registry.permissions import may_report, regulator_of, verifier_for
 from registry.services import obligations, operators, receipts, reminders
+from registry.services.drafting import evidence as files
 
 CODECARBON, EPOCH, DECLARED = "codecarbon", "epoch", "declared"
 """How the figures of a line were obtained."""
@@ -289,18 +290,9 @@ def _file(
 def _keep(evidence: tuple[str, bytes], operator: Operator, actor: User, received_at: datetime) -> EvidenceFile:
     """Keep a file as it was received; the same bytes of the same organisation are kept once."""
     name, content = evidence
-    kept, _ = EvidenceFile.objects.get_or_create(
-        organisation=operator.organisation,
-        sha256=sha256_hex(content),
-        defaults={
-            "name": (name.strip() or "evidence.csv")[:200],
-            "size": len(content),
-            "content": content,
-            "received_at": received_at,
-            "received_from": actor,
-        },
+    return files.keep_bytes(
+        organisation=operator.organisation, actor=actor, name=name or "evidence.csv", content=content, at=received_at
     )
-    return kept
 
 
 def _totals(lines: Sequence[ReportLine]) -> dict[str, Decimal]:

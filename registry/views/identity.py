@@ -5,18 +5,19 @@ import uuid
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from accounts.acting import Acting, acting_in
 from common import clock
-from common.downloads import stored_file
+from common.downloads import streamed_file
 from common.errors import Unknown
 from common.forms import ActForm, ReasonForm, refusals_shown_in
 from registry.account_forms import AcceptForm, DocumentRequestForm, UploadForm
 from registry.models import IdentityDocument
 from registry.services import identity
+from registry.services.drafting import evidence
 
 OFFICERS = ("desk_officer", "senior_officer")
 DOCUMENTS_PER_PAGE = 50
@@ -143,12 +144,12 @@ def cancel(request: HttpRequest, document_id: uuid.UUID) -> HttpResponse:
     return _page(request, found, cancel_form=form)
 
 
-def file(request: HttpRequest, document_id: uuid.UUID) -> HttpResponse:
+def file(request: HttpRequest, document_id: uuid.UUID) -> StreamingHttpResponse:
     """Return the file as it was received, to be saved and never shown."""
     found = _one(request, document_id)
     if found.file is None:
         raise Unknown("file_unknown", "Nothing was sent in yet.")
-    return stored_file(found.file.name, bytes(found.file.content))
+    return streamed_file(found.file.name, evidence.read(found.file), found.file.size)
 
 
 def _visible(acting: Acting) -> QuerySet[IdentityDocument]:

@@ -8,13 +8,13 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.forms import BaseFormSet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from accounts.acting import Acting, acting_in
 from common import clock
-from common.downloads import stored_file
+from common.downloads import streamed_file
 from common.errors import Unknown
 from common.forms import refusals_shown_in
 from registry import selectors
@@ -30,6 +30,7 @@ from registry.forms import (
 from registry.importers.table import RowError
 from registry.models import AWAITS_OPINION, REPORT, Operator, Period, Report
 from registry.services import reports, verification
+from registry.services.drafting import evidence
 
 PER_PAGE = 50
 LINES_PER_PAGE = 100
@@ -210,12 +211,12 @@ def report_detail(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     return _report_page(request, _visible(request, report_id))
 
 
-def report_evidence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
+def report_evidence(request: HttpRequest, report_id: uuid.UUID) -> StreamingHttpResponse:
     """Return the file as it was received, to be saved."""
     report = _visible(request, report_id)
     if report.evidence is None:
         raise Unknown("evidence_unknown", "This report came without a file.")
-    return stored_file(report.evidence.name, bytes(report.evidence.content))
+    return streamed_file(report.evidence.name, evidence.read(report.evidence), report.evidence.size)
 
 
 @require_POST
@@ -281,7 +282,6 @@ def _visible(request: HttpRequest, report_id: uuid.UUID) -> Report:
     report = (
         selectors.reports_visible(acting.scope, to_a_verifier=acting.is_verifier)
         .select_related("evidence", "statement__verifier", "statement__signed_by", "obligation", "submitted_by")
-        .defer("evidence__content")
         .filter(pk=report_id)
         .first()
     )

@@ -18,6 +18,7 @@ from exchange.models import Command, Market, Order
 from exchange.services import matching
 from registry.ledger.models import Balance, Journal
 from registry.models import AccountTerms, EvidenceFile, Period, Report, Surrender, Transaction
+from registry.services.drafting import evidence
 from tests.api.asking import field_codes, refused
 from tests.api.world import Caller, place
 from tests.cast import (
@@ -439,7 +440,7 @@ def test_codecarbon_file_becomes_a_report_with_its_evidence(emitter: tuple[APICl
     )
     assert float(report["co2e_g"]) > 0
     assert again.json()["id"] == report["id"]
-    assert bytes(EvidenceFile.objects.get().content) == content.encode()
+    assert evidence.read_all(EvidenceFile.objects.get()) == content.encode()
 
 
 def test_evidence_is_given_back_as_it_came_to_those_who_may_see_the_report(
@@ -447,14 +448,14 @@ def test_evidence_is_given_back_as_it_came_to_those_who_may_see_the_report(
 ) -> None:
     client, url = emitter
     content = f"{HEADER}\n{codecarbon_row()}\n"
-    evidence = reverse("report-evidence", args=[send_file(client, url, content).json()["id"]])
+    address = reverse("report-evidence", args=[send_file(client, url, content).json()["id"]])
 
     for reader in (client, auditor_reads):
-        answer = reader.get(evidence)
-        assert answer.content == content.encode()
+        answer = reader.get(address)
+        assert b"".join(answer.streaming_content) == content.encode()
         assert answer.headers["Content-Disposition"] == 'attachment; filename="june.csv"'
         assert answer.headers["Content-Type"] == "application/octet-stream"
-    refused(acme_reads.get(evidence), 404, "not_found")
+    refused(acme_reads.get(address), 404, "not_found")
 
 
 def test_codecarbon_file_with_errors_is_refused_with_all_of_them(emitter: tuple[APIClient, str]) -> None:

@@ -36,6 +36,7 @@ from registry.models import (
 )
 from registry.services import bulk, rules, transactions
 from registry.services.bulk import BulkSurrender, Checked
+from registry.services.drafting import evidence
 from registry.services.reports import RowsRefused
 from tests import cast
 from tests.cast import ACME_PERMITS, BOREALIS_PERMITS, OPENING, Party, Regulator
@@ -190,7 +191,11 @@ def test_each_row_leaves_a_transaction_with_its_own_words_and_both_persons_are_k
     }
     assert approval.parameters["totals"]["rows"] == [["ai-flop-2026", 7]]
     kept = EvidenceFile.objects.get()
-    assert (bytes(kept.content), kept.sha256, kept.name) == (content, approval.parameters["sha256"], "May sales.csv")
+    assert (evidence.read_all(kept), kept.sha256, kept.name) == (
+        content,
+        approval.parameters["sha256"],
+        "May sales.csv",
+    )
     event = AuditEvent.objects.get(action="registry.transfer.bulk_made")
     assert (event.actor, event.details["transfers"], event.details["totals"]) == (acme.approver, 1, {"ai-flop-2026": 7})
 

@@ -445,7 +445,10 @@ SABOTAGE = [
     ),
     ("DELETE FROM registry_surrender", "What lies in a surrender account was surrendered"),
     ("UPDATE registry_report SET flop = flop + 1", "Each report's totals are the sums of its lines"),
-    ("UPDATE registry_reportline SET co2e_g = 1", "Each line's emissions follow from its energy and its factor"),
+    (
+        "UPDATE registry_reportline SET co2e_g = 1",
+        "Each line's emissions follow from its energy and its factor, or name the hours that they were computed by",
+    ),
     (
         "UPDATE registry_verifierstatement SET opinion = 'negative'",
         "Each verified report was judged by an independent verifier, and by nobody who filed it",

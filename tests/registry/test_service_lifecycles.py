@@ -17,6 +17,7 @@ from registry.models import (
     AllocationRun,
     Cap,
     ComplianceRecord,
+    EvidenceChunk,
     EvidenceFile,
     Obligation,
     Period,
@@ -28,6 +29,7 @@ from registry.models import (
 )
 from registry.models.compliance import SANCTION
 from registry.services import allocation, compliance, reports, surrenders, verification
+from registry.services.drafting import evidence
 from registry.services.reports import LineInput
 from tests import cast
 from tests.cast import Clock, Party, Regulator
@@ -63,15 +65,10 @@ def told(acme: Party, borealis: Party, verity: Party, regulator: Regulator, peri
     surrenders.surrender(
         actor=acme.trader, operator=acme.operator, period=period, quantity=60, key=cast.key(), now=clock.now()
     )
-    EvidenceFile.objects.create(
-        organisation=acme.organisation,
-        name="meter.csv",
-        sha256="0" * 64,
-        size=1,
-        content=b"1",
-        received_at=clock.now(),
-        received_from=acme.initiator,
-    )
+    with transaction.atomic():
+        evidence.keep_bytes(
+            organisation=acme.organisation, actor=acme.initiator, name="meter.csv", content=b"1", at=clock.now()
+        )
     with transaction.atomic():
         compliance.begin_closing(period, clock.now())
     clock.move_to(period.surrender_due)
@@ -122,6 +119,7 @@ APPEND_ONLY: list[type[Model]] = [
     Cap,
     AllocationLine,
     ReportLine,
+    EvidenceChunk,
     EvidenceFile,
     VerifierStatement,
     Obligation,

@@ -13,6 +13,7 @@ from common.errors import Forbidden, Refused
 from registry.engine.factors import BUILT_IN
 from registry.models import EvidenceFile, Period, Report, ReportLine
 from registry.services import operators, reports, verification
+from registry.services.drafting import evidence as files
 from registry.services.reports import LineInput, RowsRefused
 from tests import cast
 from tests.cast import Clock, Party, Regulator
@@ -189,7 +190,7 @@ class TestCodeCarbon:
         evidence = send_file(content).evidence
 
         assert evidence is not None
-        assert bytes(evidence.content) == content
+        assert files.read_all(evidence) == content
         assert evidence.sha256 == hashlib.sha256(content).hexdigest()
         assert (evidence.size, evidence.received_from, evidence.received_at) == (
             len(content),
