@@ -98,6 +98,8 @@ class ServingCalculation(models.Model):
     workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="serving_calculations")
     period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="+")
     zone = models.CharField(max_length=20)
+    country = models.CharField(max_length=3, help_text="Whose yearly figure stood in.")
+    since = models.DateTimeField(help_text="First hour that counted.")
     until = models.DateTimeField(help_text="End of the hours that were expected then.")
     last_batch = models.ForeignKey(ServingBatch, on_delete=models.PROTECT, related_name="+")
     factor_sets = ArrayField(models.UUIDField(), help_text="The sets that were used, by their ids.")
