@@ -399,19 +399,19 @@ def conservative_estimate(
     contracted_capacity: Exact | None,
     uplift: Exact = GROWTH_UPLIFT,
     capacity_share: Exact = CAPACITY_SHARE,
-    meter_uplift: Exact = 0,
+    tier_uplift: Exact = 0,
 ) -> Estimate | Refusal:
     """Estimate a year without a report: the highest of what we know, in base units of the scheme.
 
     Last verified total x 1.10, the meters' total, half the contracted capacity; the first named wins a tie. The weights
-    are a scheme's rule (policy chapter 2.3 case 1); `meter_uplift` is what its data tier adds to the meters, 0.05 for
-    counters and 0.15 for estimates (policy chapter 1.10).
+    are a scheme's rule (policy chapter 2.3 case 1). `tier_uplift` is what the operator's tier of data adds to figures
+    that were measured, such as 0.05 for device counters; a contract is not measured.
     """
     known = [
         (exact(figure) * exact(weight), basis)
         for figure, weight, basis in (
-            (last_verified, uplift, "last_verified"),
-            (metered, 1 + exact(meter_uplift), "metered"),
+            (last_verified, exact(uplift) * (1 + exact(tier_uplift)), "last_verified"),
+            (metered, 1 + exact(tier_uplift), "metered"),
             (contracted_capacity, capacity_share, "contracted_capacity"),
         )
         if figure is not None
@@ -420,6 +420,14 @@ def conservative_estimate(
         return Refusal("nothing_to_estimate_from", "Give a past report, a meter reading or the contracted capacity.")
     total, basis = max(known, key=lambda candidate: candidate[0])
     return Estimate(total, basis)
+
+
+def uplift_of_tier(rule: ComplianceRule, tier: int) -> Exact:
+    """Return what a tier of data adds: its own share, or that of the nearest coarser tier that the rule names."""
+    if not rule.tier_uplift:
+        return 0
+    coarser = [one for one in rule.tier_uplift if one <= tier]
+    return rule.tier_uplift[max(coarser) if coarser else min(rule.tier_uplift)]
 
 
 def contradictions(rule: ComplianceRule) -> list[Refusal]:
@@ -435,7 +443,7 @@ def contradictions(rule: ComplianceRule) -> list[Refusal]:
         if uplift < 0
     ]
     in_order = [uplift for _, uplift in sorted(rule.tier_uplift.items())]
-    if in_order != sorted(in_order):
+    if in_order != sorted(in_order, reverse=True):
         found.append(Refusal("tier_uplift_falls", "A coarser data tier never adds less than a finer one."))
     if "permit" not in rule.retire_order:
         found.append(Refusal("permits_never_retired", "The order of retirement has to name permits."))

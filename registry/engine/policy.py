@@ -451,6 +451,28 @@ class ComplianceRule:
 
 
 @dataclass(frozen=True)
+class MonitoringRule:
+    """What an operator has to show of how it measures. With `plan_required`, no report without an approved plan."""
+
+    plan_required: bool = False
+
+
+@dataclass(frozen=True)
+class VerificationRule:
+    """How long a verifier may serve an operator, and how much uncorrected error bars a positive opinion.
+
+    Above `large_from` permits of reported use a report is large, and `materiality_large` holds.
+    """
+
+    rotation_years: int = 6
+    rotation_break_years: int = 3
+    materiality: Decimal = Decimal("0.05")
+    materiality_large: Decimal = Decimal("0.02")
+    large_from: int = 500_000
+    answer_days: int = 30
+
+
+@dataclass(frozen=True)
 class LadderStep:
     """One step of enforcement: BLOCK_TRANSFERS, AUTO_DEDUCT, CASH, SET_OFF, SUSPEND_FREE or PROSECUTE.
 
@@ -539,6 +561,8 @@ class Policy:
     supply: SupplyRule = SupplyRule()
     limits: LimitRule = LimitRule()
     links: tuple[Link, ...] = ()
+    monitoring: MonitoringRule = MonitoringRule()
+    verification: VerificationRule = VerificationRule()
     compliance: ComplianceRule = ComplianceRule()
     sanction: SanctionRule = SanctionRule()
     revenue: tuple[RevenueStep, ...] = ()

@@ -172,7 +172,7 @@ EXAMPLES = {one["name"]: one["value"] for one in RULES} | {
         }
     ],
     "compliance.holidays": ["2027-12-25", "2028-01-01"],
-    "compliance.tier_uplift": {"2": "0.05", "3": "0.15"},
+    "compliance.tier_uplift": {"2": "0.05", "3": "0.02"},
     "oversight.blackouts": [{"first": "2027-03-01", "last": "2027-03-31"}],
     "scope.tiers": [{"regime": "FULL", "measure": "use", "threshold_in": "25000", "exit_after": 3}],
     "sanction.ladder": [{"action": "SET_OFF", "on": "Y+2 01-31"}, {"action": "PROSECUTE", "days": 400}],

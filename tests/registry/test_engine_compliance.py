@@ -34,6 +34,7 @@ from registry.engine.compliance import (
     partial_obligation,
     provisional_compliance,
     surrendered_by,
+    uplift_of_tier,
 )
 from registry.engine.policy import ComplianceRule
 from registry.engine.refusals import Refusal
@@ -350,10 +351,10 @@ def test_the_obligation_is_rounded_once_a_year() -> None:
         ((100, 90, 150), {"capacity_share": 1}, Estimate(Fraction(150), "contracted_capacity")),
         ((100, 90, 150), {"uplift": 1, "capacity_share": 0}, Estimate(Fraction(100), "last_verified")),
         # Data tiers 1 to 3 add 0, 5 and 15 per cent to the meters.
-        ((None, 100, None), {"meter_uplift": 0}, Estimate(Fraction(100), "metered")),
-        ((None, 100, None), {"meter_uplift": Decimal("0.05")}, Estimate(Fraction(105), "metered")),
-        ((100, 100, None), {"meter_uplift": Decimal("0.15")}, Estimate(Fraction(115), "metered")),
-        ((100, 100, None), {"meter_uplift": Decimal("0.1")}, Estimate(Fraction(110), "last_verified")),
+        ((None, 100, None), {"tier_uplift": 0}, Estimate(Fraction(100), "metered")),
+        ((None, 100, None), {"tier_uplift": Decimal("0.05")}, Estimate(Fraction(105), "metered")),
+        ((100, 100, None), {"tier_uplift": Decimal("0.15")}, Estimate(Fraction("126.5"), "last_verified")),
+        ((None, 100, 300), {"tier_uplift": Decimal("0.3")}, Estimate(Fraction(150), "contracted_capacity")),
     ],
 )
 def test_the_weights_of_an_estimate_are_a_rule(
@@ -367,7 +368,7 @@ def test_the_weights_of_an_estimate_are_a_rule(
         contracted_capacity=capacity,
         uplift=weights.get("uplift", Decimal("1.10")),
         capacity_share=weights.get("capacity_share", Decimal("0.5")),
-        meter_uplift=weights.get("meter_uplift", 0),
+        tier_uplift=weights.get("tier_uplift", 0),
     )
 
     assert found == estimate
@@ -581,7 +582,28 @@ def test_the_state_agrees_with_the_outcome_of_a_deadline() -> None:
         assert obligation_state(replace(facts, surrendered=in_time + late)).value == outcome.outcome.value
 
 
-@pytest.mark.parametrize("rule", [ComplianceRule(), ComplianceRule(tier_uplift={1: Decimal(0), 2: Decimal("0.05")})])
+@pytest.mark.parametrize(
+    ("named", "tier", "uplift"),
+    [
+        ({}, 0, 0),
+        ({0: "0.3", 2: "0.05"}, 0, "0.3"),
+        ({0: "0.3", 2: "0.05"}, 1, "0.3"),
+        ({0: "0.3", 2: "0.05"}, 2, "0.05"),
+        ({0: "0.3", 2: "0.05"}, 5, "0.05"),
+        ({2: "0.05", 5: "0"}, 0, "0.05"),
+    ],
+)
+def test_a_tier_without_a_rule_of_its_own_takes_that_of_the_coarser_one(
+    named: dict[int, str], tier: int, uplift: str
+) -> None:
+    rule = ComplianceRule(tier_uplift={one: Decimal(share) for one, share in named.items()})
+
+    assert Fraction(uplift_of_tier(rule, tier)) == Fraction(uplift)
+
+
+@pytest.mark.parametrize(
+    "rule", [ComplianceRule(), ComplianceRule(tier_uplift={0: Decimal("0.3"), 2: Decimal("0.05"), 5: Decimal(0)})]
+)
 def test_usual_rules_of_compliance_contradict_nothing(rule: ComplianceRule) -> None:
     assert contradictions(rule) == []
 
@@ -592,7 +614,7 @@ def test_usual_rules_of_compliance_contradict_nothing(rule: ComplianceRule) -> N
         (ComplianceRule(estimate_uplift=Decimal("0.9")), ["estimate_uplift_below_one"]),
         (ComplianceRule(capacity_share=Decimal("1.1")), ["capacity_share_out_of_range"]),
         (ComplianceRule(tier_uplift={1: Decimal(-1)}), ["tier_uplift_negative"]),
-        (ComplianceRule(tier_uplift={1: Decimal("0.15"), 3: Decimal("0.05")}), ["tier_uplift_falls"]),
+        (ComplianceRule(tier_uplift={1: Decimal("0.05"), 3: Decimal("0.15")}), ["tier_uplift_falls"]),
         (ComplianceRule(retire_order=("offset",)), ["permits_never_retired"]),
         (ComplianceRule(retire_order=("permit", "permit")), ["retire_order_twice"]),
         (ComplianceRule(appeal_days=-1), ["days_negative"]),

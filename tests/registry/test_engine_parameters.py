@@ -161,7 +161,7 @@ READ = [
     ("compliance.calendar.issue", "Y 01-01", (0, "01-01")),
     ("compliance.calendar.floor_price", "Y-1 12-01", (-1, "12-01")),
     ("compliance.holidays", ["2030-12-25"], (date(2030, 12, 25),)),
-    ("compliance.tier_uplift", {"2": "0.05", "3": "0.15"}, {2: Decimal("0.05"), 3: Decimal("0.15")}),
+    ("compliance.tier_uplift", {"2": "0.05", "3": "0.02"}, {2: Decimal("0.05"), 3: Decimal("0.02")}),
     ("transactions.opens", "09:30", time(9, 30)),
     ("transactions.large_transfer", 5000, 5000),
     ("time.annual_share", ["0.5", 1], (Decimal("0.5"), Decimal(1))),
@@ -734,7 +734,12 @@ CONTRADICTORY: list[tuple[dict[str, Any], str, str]] = [
     ({"scope.tiers": [{"regime": "NOTIFY_ONLY"}]}, "notify_day_misplaced", "scope: Tier 1"),
     ({"scope.tiers": [{"regime": "FULL"}, {"regime": "FULL"}]}, "tier_twice", "2 times"),
     ({"compliance.calendar.self_report": "Y+1 04-15"}, "calendar_out_of_order", "verified_report"),
-    ({"compliance.tier_uplift": {"1": "0.1", "2": "0.05"}}, "tier_uplift_falls", "compliance: "),
+    ({"compliance.tier_uplift": {"1": "0.05", "2": "0.1"}}, "tier_uplift_falls", "compliance: "),
+    (
+        {"verification.materiality": "0.02", "verification.materiality_large": "0.05"},
+        "materiality_rises",
+        "verification: ",
+    ),
     ({"transactions.opens": "17:00"}, "transfer_window_empty", "transactions: "),
     (
         {"sanction.ladder": [{"action": "CASH", "days": 30}, {"action": "AUTO_DEDUCT", "business_days": 5}]},

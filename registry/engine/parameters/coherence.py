@@ -13,7 +13,18 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from registry.engine import allocation, banking, cap, compliance, deadlines, limits, reserve, sanctions, scope
+from registry.engine import (
+    allocation,
+    banking,
+    cap,
+    compliance,
+    deadlines,
+    limits,
+    reserve,
+    sanctions,
+    scope,
+    verification,
+)
 from registry.engine.parameters.documents import Entry, Terms
 from registry.engine.parameters.folding import days_of_change, folded
 from registry.engine.policy import LadderStep, Policy
@@ -56,6 +67,7 @@ def contradictions(policy: Policy) -> tuple[Refusal, ...]:
         *_told_by("cap", _cap(policy)),
         *_told_by("alloc", allocation.contradictions(policy.alloc)),
         *_conditions(policy),
+        *_told_by("verification", verification.contradictions(policy.verification)),
         *_told_by("time", banking.contradictions(policy.time, policy.compliance.calendar)),
         *_told_by("supply", reserve.contradictions(policy.supply)),
         *_supply(policy),
