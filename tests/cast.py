@@ -293,12 +293,17 @@ def tells_its_own(request: pytest.FixtureRequest, *names: str) -> bool:
     return any(len(told.get(name, ())) > 1 for name in names)
 
 
+def opening(request: pytest.FixtureRequest) -> Ready:
+    """Have the opening ready for a test that asks for its period and tells no part of it otherwise."""
+    if "period" not in request.fixturenames or tells_its_own(request, *TOLD):
+        return {}
+    return recall("opening", tell_the_opening, OPENING)
+
+
 @pytest.fixture
 def ready(request: pytest.FixtureRequest, db: None) -> Ready:
     """What a test that begins with an open period finds ready; every other test tells what it needs by itself."""
-    if "period" not in request.fixturenames or tells_its_own(request, *TOLD):
-        return {}
-    return recall("period", tell_the_opening, OPENING)
+    return opening(request)
 
 
 @pytest.fixture
@@ -326,21 +331,21 @@ def borealis(ready: Ready, regulator: Regulator, scheme: Scheme) -> Party:
 
 
 @pytest.fixture
-def cobalt(regulator: Regulator, scheme: Scheme) -> Party:
+def cobalt(ready: Ready, regulator: Regulator, scheme: Scheme) -> Party:
     """A small firm that got no permits and no money."""
-    return operator(regulator, scheme, "Cobalt", "firm", "small")
+    return ready.get("cobalt") or operator(regulator, scheme, "Cobalt", "firm", "small")
 
 
 @pytest.fixture
-def verity(regulator: Regulator) -> Party:
+def verity(ready: Ready, regulator: Regulator) -> Party:
     """An independent verifier."""
-    return party(regulator, "Verity", "verifier")
+    return ready.get("verity") or party(regulator, "Verity", "verifier")
 
 
 @pytest.fixture
-def auditor(regulator: Regulator) -> Party:
+def auditor(ready: Ready, regulator: Regulator) -> Party:
     """Somebody who reads everything and changes nothing."""
-    return party(regulator, "Chamber of Audit", "auditor")
+    return ready.get("auditor") or party(regulator, "Chamber of Audit", "auditor")
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
-from registry.models import Period
-from tests.cast import Clock, Party, Regulator
-from tests.pages.world import World, build_world
+from tests.cast import OPENING, REPORTING, Clock, opening
+from tests.pages.world import World, tell_the_world
+from tests.snapshots import Ready, recall
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -147,20 +147,18 @@ def assert_accessible() -> Callable[[Page], None]:
 
 
 @pytest.fixture
-def world(
-    monkeypatch: pytest.MonkeyPatch,
-    regulator: Regulator,
-    acme: Party,
-    borealis: Party,
-    cobalt: Party,
-    verity: Party,
-    auditor: Party,
-    period: Period,
-    clock: Clock,
-) -> World:
+def ready(request: pytest.FixtureRequest, db: None) -> Ready:
+    """Have the world ready for a test that asks for it, or else what every test has ready."""
+    return recall("world", tell_the_world, OPENING) if "world" in request.fixturenames else opening(request)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, ready: Ready, clock: Clock) -> World:
     """Something on every page, and a person in every role. No worker is rung: tests drain by themselves."""
     monkeypatch.setattr("exchange.services.waking.wake", lambda market: None)
-    return build_world(regulator, acme, borealis, cobalt, verity, auditor, period, clock)
+    clock.move_to(REPORTING)
+    world: World = ready["world"]
+    return world
 
 
 @pytest.fixture

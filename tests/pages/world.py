@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import uuid4
 
+import pytest
+
 from accounts.models import Approval, User
 from exchange.models import Market, Order
 from exchange.services import markets, matching, orders
@@ -21,8 +23,12 @@ from tests.cast import (
     Regulator,
     capped,
     co2e_scheme,
+    operator,
+    party,
     period_of,
+    tell_the_opening,
 )
+from tests.snapshots import Ready
 
 COLUMNS = (
     "timestamp,project_name,run_id,duration,emissions,cpu_power,gpu_power,ram_power,cpu_energy,gpu_energy,ram_energy,"
@@ -105,6 +111,24 @@ def open_market(regulator: Regulator, period: Period) -> Market:
     return markets.change_phase(
         actor=regulator.monitor, market=market, phase="continuous", reason="The first day.", now=OPENING
     )
+
+
+def tell_the_world() -> Ready:
+    """Tell the opening, and then a world around it that ends at REPORTING."""
+    ready = tell_the_opening()
+    regulator, scheme = ready["regulator"], ready["scheme"]
+    party_of = {
+        "cobalt": operator(regulator, scheme, "Cobalt", "firm", "small"),
+        "verity": party(regulator, "Verity", "verifier"),
+        "auditor": party(regulator, "Chamber of Audit", "auditor"),
+    }
+    told: Ready = {name: ready[name] for name in ("regulator", "acme", "borealis", "period")}
+    clock = Clock(OPENING)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exchange.services.waking.wake", lambda market: None)
+        world = build_world(**told | party_of, clock=clock)
+    clock.stop()
+    return {**ready, **party_of, "world": world}
 
 
 def build_world(
