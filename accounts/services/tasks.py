@@ -69,8 +69,13 @@ def approval_key(approval: Approval) -> str:
 
 def require_not_claimed_by_another(approval: Approval, actor: User) -> None:
     """Refuse to decide on a proposal that a colleague has taken on."""
+    require_free(key=approval_key(approval), actor=actor)
+
+
+def require_free(*, key: str, actor: User) -> None:
+    """Refuse to decide on something whose task a colleague has taken on."""
     assert_in_transaction()
-    task = Task.objects.select_for_update().filter(key=approval_key(approval)).first()
+    task = Task.objects.select_for_update().filter(key=key).first()
     require(
         task is None or task.status != "claimed" or task.claimed_by_id == actor.pk,
         "task_claimed_by_another",

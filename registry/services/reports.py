@@ -26,6 +26,7 @@ from registry.models import REPORT, Case, EvidenceFile, Operator, Period, Report
 from registry.permissions import may_report, regulator_of, verifier_for
 from registry.services import obligations, operators, receipts, reminders
 from registry.services.drafting import evidence as files
+from registry.services.monitoring import plans
 
 CODECARBON, EPOCH, DECLARED = "codecarbon", "epoch", "declared"
 """How the figures of a line were obtained."""
@@ -248,8 +249,14 @@ def _file(
         0 < len(boundary) <= 200, "boundary_missing", "Say what was measured, such as full stack or inference only."
     )
     _require_known_activities(lines)
+    plan = plans.to_cite(operator, period)
     content_sha256 = fingerprint(
-        {"boundary": boundary, "evidence": sha256_hex(evidence[1]) if evidence else None, "lines": _document(lines)}
+        {
+            "boundary": boundary,
+            "evidence": sha256_hex(evidence[1]) if evidence else None,
+            "lines": _document(lines),
+            **({"plan": plan.content_sha256} if plan else {}),
+        }
     )
     latest = Report.objects.filter(operator=operator, period=period).order_by("-version").first()
     if latest is not None and latest.content_sha256 == content_sha256:
@@ -264,6 +271,7 @@ def _file(
         boundary=boundary,
         flags=list(flags),
         content_sha256=content_sha256,
+        plan=plan,
         evidence=_keep(evidence, operator, actor, received_at) if evidence else None,
         submitted_by=actor,
         received_at=received_at,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.registry.monitored import cluster, paris  # noqa: F401  (fixtures)
 from tests.registry.staging import govern, stage  # noqa: F401  (fixtures)
 
 CHECKOUT = Path(__file__).resolve().parents[2]

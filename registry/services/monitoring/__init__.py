@@ -1,0 +1,1 @@
+"""What operators tell of how they measure: sites, systems, models, workloads, and the monitoring plan over them."""
