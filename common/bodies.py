@@ -1,7 +1,7 @@
 """How the bodies of REST requests are read: strictly, and never more bytes than the settings allow."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from django.conf import settings
@@ -32,16 +32,24 @@ class StrictJSON(BaseParser):
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Context = None
     ) -> dict[str, object]:
         """Return the object, or say what is wrong with the text."""
-        try:
-            content = json.loads(
-                _read(stream).decode("utf-8-sig"), object_pairs_hook=_no_key_twice, parse_constant=_no_constant
-            )
-            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
-        except (ValueError, RecursionError) as error:
-            raise ParseError(f"The body is not JSON that we can read: {str(error)[:200]}.") from error
-        if not isinstance(content, dict):
-            raise ParseError("The body must be one JSON object.")
-        return content
+        return json_object(_read(stream))
+
+
+def json_object(body: bytes, *, numbers: Callable[[str], object] = float) -> dict[str, object]:
+    """Return the one JSON object of a body, its numbers with a point as told, or say what is wrong with the text."""
+    try:
+        content = json.loads(
+            body.decode("utf-8-sig"),
+            object_pairs_hook=_no_key_twice,
+            parse_constant=_no_constant,
+            parse_float=numbers,
+        )
+        json.dumps(content, ensure_ascii=False, default=str).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        raise ParseError(f"The body is not JSON that we can read: {str(error)[:200]}.") from error
+    if not isinstance(content, dict):
+        raise ParseError("The body must be one JSON object.")
+    return content
 
 
 def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -282,7 +282,7 @@ REST_FRAMEWORK = {
         "rest_framework.throttling.AnonRateThrottle",
         "rest_framework.throttling.UserRateThrottle",
     ],
-    "DEFAULT_THROTTLE_RATES": {"anon": "120/min", "user": "6000/min", "tokens": "20/min"},
+    "DEFAULT_THROTTLE_RATES": {"anon": "120/min", "user": "6000/min", "tokens": "20/min", "meters": "6000/min"},
     "NUM_PROXIES": int(os.environ.get("HEADROOM_PROXIES", "0")),  # how many of our own stand in front
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

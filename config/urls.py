@@ -11,6 +11,7 @@ rest: list[URLPattern | URLResolver] = [
     path("v1/", include("accounts.api.urls")),
     path("v1/", include("registry.api.urls")),
     path("v1/", include("exchange.api.urls")),
+    path("codecarbon/", include("registry.api.codecarbon")),
     path("openapi.yaml", OpenApiDocument.as_view(), name="openapi"),
     path("docs/", api_docs, name="api-docs"),
     re_path("^.*$", NothingHere.as_view()),

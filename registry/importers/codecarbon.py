@@ -176,7 +176,7 @@ class TaskComparison:
 
 
 @dataclass(frozen=True)
-class _Numbers:
+class Numbers:
     """The numeric cells that the checks compare; None stands for a cell that an error names."""
 
     duration: Decimal
@@ -268,11 +268,11 @@ def _measurement(cells: Cells, factors: FactorTable, flags: list[Flag]) -> Measu
         evidence=dict(cells.row.cells),
         **texts,
     )
-    flags += _flags(measurement, numbers)
+    flags += flags_of(measurement, numbers)
     return measurement
 
 
-def _numbers(cells: Cells) -> _Numbers | None:
+def _numbers(cells: Cells) -> Numbers | None:
     """Read the figures that are computed with."""
     zero = Decimal(0)
     read = {
@@ -284,7 +284,7 @@ def _numbers(cells: Cells) -> _Numbers | None:
     for name in ("cpu_energy", "gpu_energy", "ram_energy", "energy_consumed"):
         read[name] = cells.decimal(name, zero, MOST_ENERGY_KWH, required=True)
     found = {name: number for name, number in read.items() if number is not None}
-    return _Numbers(**found) if len(found) == len(read) else None
+    return Numbers(**found) if len(found) == len(read) else None
 
 
 def _check_descriptive_cells(cells: Cells) -> None:
@@ -305,7 +305,7 @@ def _check_descriptive_cells(cells: Cells) -> None:
         cells.text(name)
 
 
-def _flags(row: Measurement, numbers: _Numbers) -> list[Flag]:
+def flags_of(row: Measurement, numbers: Numbers) -> list[Flag]:
     """List what a verifier should look at in one row."""
     found = []
     if row.run_id is None:
@@ -330,7 +330,7 @@ def _flags(row: Measurement, numbers: _Numbers) -> list[Flag]:
     return [Flag(row.line, column, code, sentence) for column, code, sentence in found]
 
 
-def _power_flags(row: Measurement, numbers: _Numbers) -> list[tuple[str, str, str]]:
+def _power_flags(row: Measurement, numbers: Numbers) -> list[tuple[str, str, str]]:
     """Compare energy with power x duration, knowing whether this version's power includes the PUE."""
     power = exact(_sum((numbers.cpu_power, numbers.gpu_power, numbers.ram_power)))
     expected = _expected_ratios(_version(row.client_version), row.pue)

@@ -5,6 +5,7 @@ a site, an experiment for a workload and its activity, so that runs can become t
 """
 
 import uuid
+from decimal import Decimal
 from typing import ClassVar
 
 import pgtrigger
@@ -20,7 +21,7 @@ KEPT_PLACES = 30
 """Places after the point that a measurement keeps. A client writes 17 significant digits, and loses none of them."""
 
 
-def _measured(unit: str) -> "models.DecimalField[object, object]":
+def _measured(unit: str) -> "models.DecimalField[Decimal, Decimal]":
     return models.DecimalField(max_digits=46, decimal_places=KEPT_PLACES, help_text=unit)
 
 
