@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from registry.engine.emissions import ItEnergy, SiteEnergy
+from registry.engine.rounding import EXACT_DECIMALS, half_up
 from registry.importers.table import Flag
 
 ZONE = re.compile(r"[A-Z][A-Z0-9_-]{1,19}", re.ASCII)
 NOT_A_ZONE = "Write the grid zone or the country in capital letters, as in CISO or FRA."
+KWH_PLACES = 12
 LONGEST_KEY = 100
 """The database keeps 120 characters; the rest is left to whoever keeps several sources beside each other."""
 
@@ -55,6 +58,11 @@ class ImportedFile:
     version: str
     lines: tuple[ImportedLine, ...]
     flags: tuple[Flag, ...]
+
+
+def kept_kwh(kwh: Fraction) -> Decimal:
+    """Return energy with the digits that are kept, half-up, where a unit does not divide into kilowatt-hours."""
+    return EXACT_DECIMALS.scaleb(Decimal(half_up(kwh * 10**KWH_PLACES)), -KWH_PLACES)
 
 
 def measurement_key(kind: str, *parts: str) -> str:
