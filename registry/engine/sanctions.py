@@ -26,6 +26,7 @@ from registry.engine.deadlines import (
     is_month_day,
     next_working_day,
 )
+from registry.engine.indicators import minimum_audit_rate
 from registry.engine.policy import LadderStep, SanctionMode, SanctionRule
 from registry.engine.refusals import Refusal
 from registry.engine.rounding import Exact, cash_sanction_minor, exact, floor_limit, half_up
@@ -211,18 +212,7 @@ def steps_due(ladder: Iterable[LadderDate], now: datetime) -> tuple[str, ...]:
     return tuple(step.action for step in sorted(ladder, key=lambda step: step.at) if step.at <= now)
 
 
-def q_min(price: Exact, cash: Exact, permits: Exact) -> Fraction:
-    """Return the least share of reports that must be audited so that the truth pays: p / (f + m p).
-
-    Policy chapter 3.9. Who leaves out one unit saves the price p; caught, it costs the cash f and m permits. Above 1,
-    no audit deters. Price and cash are in one unit of money.
-    """
-    p, f, m = exact(price), exact(cash), exact(permits)
-    assert p > 0 and f >= 0 and m >= 0 and f + m * p > 0
-    return p / (f + m * p)
-
-
-def minimum_audit_rate(
+def audit_rate_needed(
     rule: SanctionRule, *, price_minor: Exact, year: int, cohorts: Collection[str] = ()
 ) -> Fraction | Refusal:
     """Return the audit rate below which a rule does not deter at a price, as a share of reports, exact.
@@ -235,10 +225,10 @@ def minimum_audit_rate(
     if rule.mode is SanctionMode.PERMITS:
         multiple = multiple_of(rule, cohorts)
         permits = max(Fraction(1), multiple) if rule.counts_original else 1 + multiple
-        return q_min(price_minor, 0, permits)
+        return minimum_audit_rate(price=price_minor, fine=0, permits_owed=permits)
     if not rate and not rule.make_good:
         return Refusal("nothing_deters", "Set a rate or let the missing permits stay owed: now a shortfall is free.")
-    return q_min(price_minor, rate, int(rule.make_good))
+    return minimum_audit_rate(price=price_minor, fine=rate, permits_owed=int(rule.make_good))
 
 
 def contradictions(rule: SanctionRule) -> list[Refusal]:

@@ -45,8 +45,6 @@ SET_ASIDE, NEW_ENTRANTS = allocation_data.SET_ASIDE, allocation_data.NEW_ENTRANT
 COMBINED, SETTLED = "COMBINED", "SETTLED"
 """Methods of a line beside the engine's own: several methods for one operator, and a settlement without any claim."""
 
-GRAMS_PER_TONNE = 1_000_000
-
 
 def operator_key(operator: Operator) -> str:
     """Return the name by which the inputs know an operator: its account number, so that ties fall by account."""
@@ -55,8 +53,7 @@ def operator_key(operator: Operator) -> str:
 
 def permit_size(scheme: Scheme) -> Fraction:
     """Return how much one permit covers in the engine's base unit: FLOP, or tonnes of CO2e."""
-    size = Fraction(scheme.unit_size)
-    return size if scheme.metric == Scheme.Metric.FLOP else size / GRAMS_PER_TONNE
+    return engine.base_units(engine.Metric(scheme.metric), scheme.unit_size)
 
 
 # Drafting -------------------------------------------------------------------------------------------------------------

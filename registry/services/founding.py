@@ -15,13 +15,7 @@ from registry.engine.policy import TransactionRule
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.rulebook import IMPORT_SCHEME, History
 from registry.services import rules, schemes
-from registry.services.rules import Preview, as_refusals, preview_of, read_document
-
-
-def preview_document(document: object, now: datetime) -> tuple[RuleDocument, Preview]:
-    """Return what a document says that founds a scheme, or refuse it with everything that is wrong."""
-    read = read_document(document)
-    return read, preview_of(_founded_on(read, now.date()), read.entries, now.date())
+from registry.services.rules import as_refusals, preview_of, read_document
 
 
 def import_scheme(*, actor: User, document: object, now: datetime, key: uuid.UUID | None = None) -> Approval:

@@ -48,7 +48,7 @@ def test_every_documented_parameter_survives_them(world: World) -> None:
     document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     client = world.callers["auditor"]
     places = {"code": world.period.code, "number": world.acme.account.number}
-    wrong, asked = {}, 0
+    wrong, asked, seen = {}, 0, set()
     for path, operations in document["paths"].items():
         url = path
         for name in ("code", "number"):
@@ -56,7 +56,11 @@ def test_every_documented_parameter_survives_them(world: World) -> None:
         if "get" not in operations or "{" in url:
             continue
         for parameter in operations["get"].get("parameters", []):
-            for text in TEXTS if parameter["in"] == "query" else []:
+            kind = (parameter["name"], str(parameter["schema"]))
+            # a parameter that many lists share is asked everything once, and every fifth thing wherever it comes again
+            texts = TEXTS[asked % 5 :: 5] if kind in seen else TEXTS
+            seen.add(kind)
+            for text in texts if parameter["in"] == "query" else []:
                 base = {"account": places["number"], "asset": places["code"]} if needs_account(operations) else {}
                 answer = client.get(url, base | {parameter["name"]: text})
                 asked += 1
@@ -66,7 +70,7 @@ def test_every_documented_parameter_survives_them(world: World) -> None:
                     is_problem(answer)
 
     assert wrong == {}
-    assert asked > 1500
+    assert asked > 800
 
 
 def needs_account(operations: dict[str, Any]) -> bool:

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from registry.engine import compliance
 from registry.engine.deadlines import end_of_day
+from registry.engine.indicators import minimum_audit_rate
 from registry.engine.policy import LadderStep, SanctionMode, SanctionRule
 from registry.engine.refusals import Refusal
 from registry.engine.sanctions import (
     LadderDate,
     Sanction,
+    audit_rate_needed,
     cash_sanction,
     contradictions,
     indexed_rate_minor,
     ladder_dates,
-    minimum_audit_rate,
     misreport_fine_minor,
     permit_sanction,
-    q_min,
     sanction,
     steps_due,
 )
@@ -266,7 +266,7 @@ def test_steps_are_due_from_their_instant_on() -> None:
     ],
 )
 def test_the_audit_rate_that_deters(rule: SanctionRule, price_minor: int, share: Fraction, percent: int) -> None:
-    found = minimum_audit_rate(rule, price_minor=price_minor, year=2027)
+    found = audit_rate_needed(rule, price_minor=price_minor, year=2027)
 
     assert isinstance(found, Fraction)
     assert found == share
@@ -274,7 +274,7 @@ def test_the_audit_rate_that_deters(rule: SanctionRule, price_minor: int, share:
 
 
 def test_a_rule_that_costs_nothing_deters_nobody() -> None:
-    found = minimum_audit_rate(SanctionRule(make_good=False), price_minor=1, year=2027)
+    found = audit_rate_needed(SanctionRule(make_good=False), price_minor=1, year=2027)
 
     assert isinstance(found, Refusal) and found.code == "nothing_deters"
 
@@ -283,9 +283,11 @@ def test_a_rule_that_costs_nothing_deters_nobody() -> None:
 def test_the_truth_pays_exactly_from_the_minimum_rate_on(price: int, cash: int, tenths: int, percent: int) -> None:
     permits, audited = Fraction(tenths, 10), Fraction(percent, 100)
 
+    least = minimum_audit_rate(price=price, fine=cash, permits_owed=permits)
     saved, risked = price, audited * (cash + permits * price)
 
-    assert (risked >= saved) is (audited >= q_min(price, cash, permits))
+    assert isinstance(least, Fraction)
+    assert (risked >= saved) is (audited >= least)
 
 
 rules_in_permits = st.builds(

@@ -62,9 +62,7 @@ from registry.engine.allocation.inputs import (
     Standing,
     TrueUp,
 )
-from registry.engine.allocation.lines import (
-    GRAMS_PER_TONNE,
-)
+from registry.engine.allocation.lines import GRAMS_PER_TONNE, base_units
 from registry.engine.allocation.notices import (
     Notice,
 )
@@ -136,6 +134,7 @@ __all__ = [
     "active_share",
     "allocate",
     "auction_volume",
+    "base_units",
     "canonical_json",
     "claw_back",
     "contradictions",

@@ -20,7 +20,7 @@ from registry.engine.allocation.claims import (
 from registry.engine.allocation.delivery import active_share
 from registry.engine.allocation.division import total_of_claims
 from registry.engine.allocation.inputs import AllocationInputs, Standing, TrueUp, inputs_contradictions, repetitions
-from registry.engine.allocation.lines import GRAMS_PER_TONNE
+from registry.engine.allocation.lines import base_units
 from registry.engine.allocation.operators import OperatorData
 from registry.engine.allocation.pools import (
     Application,
@@ -116,7 +116,7 @@ def inputs_from_rules(
         scheme=policy.scheme,
         period=period,
         metric=Metric(policy.unit.metric),
-        permit_size=_permit_size(policy),
+        permit_size=base_units(Metric(policy.unit.metric), policy.unit.size),
         cap=quantity,
         free_pool=floor_limit(exact(rule.free_share) * quantity),
         set_aside_pool=sum(pool.permits for pool in set_asides),
@@ -371,12 +371,6 @@ def _new_entrants(
         leftover=Leftover(rule.new_entrants.leftover),
         closed=closed,
     )
-
-
-def _permit_size(policy: Policy) -> Fraction:
-    """Return what one permit covers in the base unit: FLOP, or tonnes of CO2e where the rules say grams."""
-    size = exact(policy.unit.size)
-    return size if policy.unit.metric == Metric.FLOP else size / GRAMS_PER_TONNE
 
 
 def _newest_intensity(policy: Policy) -> Decimal | Refusal | None:

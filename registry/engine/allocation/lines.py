@@ -16,9 +16,14 @@ from registry.engine.allocation.claims import (
 from registry.engine.allocation.inputs import AllocationInputs, TrueUp
 from registry.engine.allocation.results import AllocationLine, Step
 from registry.engine.emissions import JOULES_PER_KWH
-from registry.engine.rounding import exact
+from registry.engine.rounding import Exact, exact
 
 GRAMS_PER_TONNE = 1_000_000
+
+
+def base_units(metric: Metric, size: Exact) -> Fraction:
+    """Return what one permit covers in base units: FLOP as the rules say it, or t CO2e where the rules say grams."""
+    return exact(size) if metric is Metric.FLOP else exact(size) / GRAMS_PER_TONNE
 
 
 def worked_out(claim: Claim, inputs: AllocationInputs) -> AllocationLine:

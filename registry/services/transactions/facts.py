@@ -481,8 +481,3 @@ class Batch:
         wanted = [asked.original for asked in self.asked if asked.original]
         live = Transaction.objects.filter(reverses__in=wanted).exclude(status__in=["rejected", "cancelled", "failed"])
         return {one.reverses_id: one for one in live}
-
-
-def asset_coded(code: str) -> Asset | None:
-    """Return the asset of a code, if there is one."""
-    return Asset.objects.filter(code=code).first()
