@@ -194,15 +194,11 @@ def parse_emissions_csv(content: bytes, *, factors: FactorTable, limits: Limits 
     """Read a CodeCarbon file and recompute its emissions; or refuse it with every error in it."""
     table = read_table(content, required=REQUIRED, limits=limits)
     errors = list(table.errors)
-    flags = [
-        Flag(1, column, "unknown_column", "No known version writes this column: it is kept as evidence only.")
-        for column in table.columns
-        if column not in REQUIRED and column not in OPTIONAL
-    ]
+    flags = unknown_columns(table.columns)
     measurements: list[Measurement] = []
     first_line: dict[tuple[object, ...], int] = {}
     for cells in cells_of(table, errors, limits):
-        measurement = _measurement(cells, factors, flags)
+        measurement = read_row(cells, factors, flags)
         if measurement is None:
             continue
         identity = _identity(measurement)
@@ -223,6 +219,15 @@ def parse_emissions_csv(content: bytes, *, factors: FactorTable, limits: Limits 
     )
 
 
+def unknown_columns(columns: Iterable[str]) -> list[Flag]:
+    """Say which columns no known version writes."""
+    return [
+        Flag(1, column, "unknown_column", "No known version writes this column: it is kept as evidence only.")
+        for column in columns
+        if column not in REQUIRED and column not in OPTIONAL
+    ]
+
+
 def compare_tasks(run: Measurement, tasks: Iterable[Measurement]) -> TaskComparison:
     """Compare a run with its tasks: energy and emissions must add up, the duration comes from the tasks."""
     own = [task for task in tasks if task.run_id == run.run_id]
@@ -232,7 +237,7 @@ def compare_tasks(run: Measurement, tasks: Iterable[Measurement]) -> TaskCompari
     return TaskComparison(_sum(task.duration_s for task in own), energy, reported, agrees)
 
 
-def _measurement(cells: Cells, factors: FactorTable, flags: list[Flag]) -> Measurement | None:
+def read_row(cells: Cells, factors: FactorTable, flags: list[Flag]) -> Measurement | None:
     """Read one row, or nothing where a cell is wrong; every cell is read first, so that every error is listed."""
     errors_before = len(cells.errors)
     recorded_at = cells.local_time("timestamp")

@@ -11,8 +11,8 @@ from django.db import transaction
 from accounts.models import AuditEvent
 from common.errors import Forbidden, Refused
 from registry.engine.factors import BUILT_IN
-from registry.models import EvidenceFile, Period, Report, ReportLine
-from registry.services import operators, reports, verification
+from registry.models import Draft, EvidenceFile, Period, Report, ReportLine
+from registry.services import operators, reports
 from registry.services.drafting import evidence as files
 from registry.services.reports import LineInput, RowsRefused
 from tests import cast
@@ -272,9 +272,9 @@ class TestEpoch:
         )
 
         assert report.flop == 3 * 10**24 + 5 * 10**24 // 2
-        assert list(report.lines.order_by("number").values_list("number", "label", "method")) == [
-            (2, "Otter 1", "epoch"),
-            (3, "Otter 2", "epoch"),
+        assert list(report.lines.order_by("number").values_list("number", "source_line", "label", "method")) == [
+            (1, 2, "Otter 1", "epoch"),
+            (2, 3, "Otter 2", "epoch"),
         ]
 
     def test_a_file_without_such_models_is_refused(self, send_models: File) -> None:
@@ -318,6 +318,7 @@ class TestVersions:
 
         assert type_lines() == first
         assert AuditEvent.objects.filter(action="registry.report.submitted").count() == 1
+        assert list(Draft.objects.values_list("status", "report")) == [("filed", first.pk)]
 
     def test_other_content_is_the_next_version(self, type_lines: File) -> None:
         first = type_lines()
@@ -345,9 +346,7 @@ class TestVersions:
     def test_a_verified_report_cannot_be_corrected_once_the_closing_began(
         self, type_lines: File, verity: Party, period: Period, clock: Clock
     ) -> None:
-        verification.verify_report(
-            actor=verity.verifier, report=type_lines(), opinion="positive", findings="", now=clock.now()
-        )
+        cast.judge(verity, type_lines(), now=clock.now())
         correction = type_lines(LineInput("Otter 7B", "training", flop=1))
         with transaction.atomic():
             Period.objects.filter(pk=period.pk).update(status="closing")
@@ -355,9 +354,7 @@ class TestVersions:
         with pytest.raises(Refused) as filing:
             type_lines(LineInput("Otter 7B", "training", flop=2))
         with pytest.raises(Refused) as verifying:
-            verification.verify_report(
-                actor=verity.verifier, report=correction, opinion="positive", findings="", now=clock.now()
-            )
+            cast.judge(verity, correction, now=clock.now())
 
         assert filing.value.code == verifying.value.code == "period_closed"
 

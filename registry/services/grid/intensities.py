@@ -31,7 +31,7 @@ from registry.importers.hourly import HourFigure
 from registry.importers.table import BadFile, sha256_hex
 from registry.models import AnnualIntensity, FactorSet, HourlyIntensity
 from registry.permissions import regulator_of
-from registry.services.reports import RowsRefused
+from registry.services.versions import RowsRefused
 
 AROUND = 31 * 24
 """Hours before and after the asked ones that the rules for missing hours look at: more than any month has."""

@@ -1,0 +1,283 @@
+"""What importers read becomes lines of a draft: PUE once, then the registry's own factors, then the kept digits.
+
+Energy of computers takes the PUE of its workload's site and year; energy of a site never does. Emissions follow from
+the hours of a line where its moments and its zone's hourly series are known, and from its country's factor otherwise.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from itertools import islice
+from uuid import UUID
+
+from common.database import assert_in_transaction
+from registry.engine.emissions import ItEnergy
+from registry.engine.factors import BUILT_IN, WORLD, FactorTable
+from registry.engine.monitoring import DEFAULT_PUE
+from registry.engine.rounding import EXACT_DECIMALS
+from registry.importers.lines import ImportedLine
+from registry.importers.table import Flag, RowError
+from registry.models import Draft, DraftLine, HourlyIntensity, ReportLine, Workload
+from registry.services.grid import intensities
+from registry.services.monitoring import sites
+from registry.services.versions import RowsRefused
+
+KWH_PLACES, GRAM_PLACES = 12, 6
+"""How finely energy and emissions are kept; finer digits of a measurement are rounded half-up, line by line."""
+SHOWN_FLAGS = 20
+"""Flags of one kind that are listed one by one; the next one counts the rest."""
+
+_HALF_UP = Context(prec=250, rounding=ROUND_HALF_UP)
+_KWH, _GRAM = Decimal(1).scaleb(-KWH_PLACES), Decimal(1).scaleb(-GRAM_PLACES)
+
+
+def kept_kwh(figure: Decimal) -> Decimal:
+    """Round energy half-up to the digits that are kept."""
+    return figure.quantize(_KWH, context=_HALF_UP)
+
+
+def kept_grams(figure: Decimal) -> Decimal:
+    """Round emissions half-up to the digits that are kept."""
+    return figure.quantize(_GRAM, context=_HALF_UP)
+
+
+@dataclass(frozen=True)
+class ZoneFactor:
+    """What a kilowatt-hour counts for in one zone, and where the figure is from."""
+
+    g_per_kwh: Decimal
+    source: str
+    is_default: bool
+
+
+@dataclass
+class Flags:
+    """Flags of a file of any length: the first of each kind in full, and then their number."""
+
+    listed: list[dict[str, object]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def restored(cls, stored: Iterable[Mapping[str, object]]) -> "Flags":
+        """Go on with the flags of an upload that was interrupted."""
+        flags = cls()
+        for flag in stored:
+            code = str(flag["code"])
+            more = flag.get("more", 0)
+            assert isinstance(more, int)
+            flags.counts[code] = flags.counts.get(code, 0) + (more or 1)
+            if not more:
+                flags.listed.append(dict(flag))
+        return flags
+
+    def wants(self, code: str) -> bool:
+        """Say whether a flag of this kind would still be listed in full; count it if not."""
+        if self.counts.get(code, 0) < SHOWN_FLAGS:
+            return True
+        self.counts[code] += 1
+        return False
+
+    def add(self, flag: Flag) -> None:
+        """Take a flag."""
+        self.counts[flag.code] = self.counts.get(flag.code, 0) + 1
+        if self.counts[flag.code] <= SHOWN_FLAGS:
+            self.listed.append({"line": flag.line, "column": flag.column, "code": flag.code, "sentence": flag.sentence})
+
+    def stored(self) -> list[dict[str, object]]:
+        """Return them as they are kept."""
+        last: dict[object, dict[str, object]] = {flag["code"]: flag for flag in self.listed}
+        return self.listed + [
+            {
+                "line": last[code]["line"],
+                "column": last[code]["column"],
+                "code": code,
+                "sentence": f"{count - SHOWN_FLAGS:,} more of these.",
+                "more": count - SHOWN_FLAGS,
+            }
+            for code, count in self.counts.items()
+            if count > SHOWN_FLAGS
+        ]
+
+
+class Valuation:
+    """Turns imported lines into lines of one draft: what the source does not say comes from the workload or the form.
+
+    It reads factors, PUE and hourly series once, so that a file of any length costs a few queries.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        *,
+        at: datetime,
+        workload: Workload | None = None,
+        activity: str = "",
+        factors: FactorTable = BUILT_IN,
+    ) -> None:
+        self.draft = draft
+        self.at = at
+        self.workload = workload
+        self.activity = workload.activity if workload else activity
+        self.factors = factors
+        self.tier = workload.system.tier if workload else None
+        self.zone = workload.system.site.zone if workload else ""
+        self._zones: dict[str, ZoneFactor] = {}
+        self._pue: dict[int, tuple[Decimal, bool]] = {}
+        self._hourly: dict[str, bool] = {}
+        self._series: dict[tuple[str, int], tuple[tuple[int, ...], str] | None] = {}
+
+    def factor(self, zone: str) -> ZoneFactor:
+        """Return the yearly factor of a zone: that of the country, or the world's average."""
+        if zone not in self._zones:
+            factor = self.factors.factor(zone)
+            source = f"{self.factors.version}: {factor.zone} {factor.year}"[:120]
+            self._zones[zone] = ZoneFactor(factor.g_per_kwh, source, factor.zone == WORLD)
+        return self._zones[zone]
+
+    def pue(self, year: int) -> tuple[Decimal, bool]:
+        """Return the PUE of the workload's site in a year; without a workload it is the conservative default."""
+        if year not in self._pue:
+            self._pue[year] = sites.pue(self.workload.system.site, year) if self.workload else (DEFAULT_PUE, False)
+        return self._pue[year]
+
+    def has_hours(self, zone: str) -> bool:
+        """Say whether hourly figures of a zone were loaded."""
+        if zone not in self._hourly:
+            self._hourly[zone] = bool(zone) and HourlyIntensity.objects.filter(zone=zone).exists()
+        return self._hourly[zone]
+
+    def draft_lines(self, lines: Iterable[ImportedLine], flags: Flags, errors: list[RowError]) -> Iterator[DraftLine]:
+        """Yield the draft's lines; a line that lacks its activity adds an error instead."""
+        for line in lines:
+            made = self.draft_line(line, flags, errors)
+            if made is not None:
+                yield made
+
+    def draft_line(self, line: ImportedLine, flags: Flags, errors: list[RowError]) -> DraftLine | None:
+        """Value one line."""
+        activity = line.activity or self.activity
+        if activity not in ReportLine.Activity.values:
+            sentence = "The file does not say what was done: choose the activity beside the file."
+            errors.append(RowError(line.line, "activity", "activity_missing", sentence))
+            return None
+        zone = line.zone or self.zone
+        made = DraftLine(
+            draft=self.draft,
+            key=line.key,
+            source_line=line.line,
+            label=line.label[:200],
+            activity=activity,
+            method=line.method,
+            workload=self.workload,
+            tier=self._tier(line, flags),
+            zone=zone,
+            started_at=line.started_at,
+            ended_at=line.ended_at,
+            requests=line.requests,
+            tokens=line.tokens,
+            flop=Decimal(line.flop),
+            claimed_co2e_g=None if line.claimed_co2e_g is None else kept_grams(line.claimed_co2e_g),
+        )
+        if line.energy is not None:
+            kwh = self._site_kwh(line, flags)
+            made.energy_kwh = kept_kwh(kwh)
+            self._emit(made, kwh, line, flags)
+        return made
+
+    def _tier(self, line: ImportedLine, flags: Flags) -> int | None:
+        """Return how a line was measured: a file cannot claim more than its workload's system was registered with."""
+        if line.tier is None or self.tier is None:
+            return self.tier if line.tier is None else line.tier
+        if line.tier > self.tier:
+            sentence = f"The file claims tier {line.tier}; the workload's system measures at tier {self.tier}."
+            flags.add(Flag(line.line, "tier", "tier_above_system", sentence))
+        return min(line.tier, self.tier)
+
+    def _site_kwh(self, line: ImportedLine, flags: Flags) -> Decimal:
+        """Return what the site drew: PUE is applied to energy of computers, once, and to nothing else."""
+        assert line.energy is not None
+        if not isinstance(line.energy, ItEnergy):
+            return line.energy.kwh
+        year = line.started_at.year if line.started_at else self.draft.period.year
+        pue, is_proven = self.pue(year)
+        sentence = f"Energy of the computers was multiplied with the PUE {pue}."
+        flags.add(Flag(line.line, "energy", "pue_applied", sentence))
+        if not is_proven:
+            sentence = f"No proven PUE for {year}: {pue} was used. Give the upload a workload whose site has one."
+            flags.add(Flag(line.line, "energy", "pue_unproven", sentence))
+        return EXACT_DECIMALS.multiply(line.energy.kwh, pue)
+
+    def _emit(self, made: DraftLine, kwh: Decimal, line: ImportedLine, flags: Flags) -> None:
+        """Work out emissions hour by hour where that is possible, by the country's yearly factor otherwise."""
+        if made.started_at and made.ended_at and self.has_hours(made.zone):
+            found = self._hourly_grams(made, kwh, flags)
+            if found is not None:
+                made.co2e_g, made.factor_source = kept_grams(found[0]), found[1]
+                return
+        factor = self.factor(made.zone)
+        made.co2e_g = kept_grams(EXACT_DECIMALS.multiply(kwh, factor.g_per_kwh))
+        made.factor_g_per_kwh, made.factor_source = factor.g_per_kwh, factor.source
+        if factor.is_default and kwh:
+            sentence = f"No factor for {made.zone or 'an unknown country'}: the world average was used."
+            flags.add(Flag(line.line, "zone", "country_unknown", sentence))
+
+    def _hourly_grams(self, made: DraftLine, kwh: Decimal, flags: Flags) -> tuple[Decimal, str] | None:
+        """Spread the energy evenly over the line's time and weigh each hour with its intensity; gaps were filled."""
+        assert made.started_at and made.ended_at
+        start, end = made.started_at.astimezone(UTC), made.ended_at.astimezone(UTC)
+        if start >= end or end - start > timedelta(days=366):
+            return None
+        weighed, at, versions = 0, start, ""
+        while at < end:
+            series = self._year(made.zone, at.year)
+            if series is None:
+                return None
+            hour = at.replace(minute=0, second=0, microsecond=0)
+            until = min(end, hour + timedelta(hours=1))
+            place = int((hour - datetime(at.year, 1, 1, tzinfo=UTC)) / timedelta(hours=1))
+            weighed += series[0][place] * ((until - at) // timedelta(microseconds=1))
+            at, versions = until, series[1]
+        length = (end - start) // timedelta(microseconds=1)
+        micro_grams = _HALF_UP.divide(_HALF_UP.multiply(kwh, Decimal(weighed)), Decimal(length))
+        return micro_grams.scaleb(-6, context=_HALF_UP), f"hourly: {made.zone}, {versions}"[:120]
+
+    def _year(self, zone: str, year: int) -> tuple[tuple[int, ...], str] | None:
+        """Return the hours of a year in millionths of a gram, and the sets they are of."""
+        if (zone, year) not in self._series:
+            begin = datetime(year, 1, 1, tzinfo=UTC)
+            end = datetime(year + 1, 1, 1, tzinfo=UTC)
+            known = HourlyIntensity.objects.filter(zone=zone, hour__gte=begin, hour__lt=end)
+            found = intensities.series(zone, begin, end, at=self.at) if known.exists() else None
+            self._series[zone, year] = None if found is None else (found.micro_g_per_kwh, ", ".join(found.versions))
+        return self._series[zone, year]
+
+
+COPIED = (
+    "draft_id", "upload_id", "key", "source_line", "label", "activity", "method", "workload_id", "tier", "zone",
+    "started_at", "ended_at", "requests", "tokens", "flop", "energy_kwh", "co2e_g", "claimed_co2e_g",
+    "factor_g_per_kwh", "factor_source",
+)  # fmt: skip
+"""The columns of a draft's line in the order in which COPY writes them."""
+
+
+def copied(line: DraftLine, upload_id: UUID | None) -> tuple[object, ...]:
+    """Return a line as COPY writes it."""
+    return (line.draft_id, upload_id, *(getattr(line, name) for name in COPIED[2:]))
+
+
+def put(lines: Iterable[ImportedLine], valuation: Valuation, flags: Flags) -> None:
+    """Write imported lines into a draft in the caller's transaction, all of them or none."""
+    assert_in_transaction()
+    errors: list[RowError] = []
+    for batch in batched(valuation.draft_lines(lines, flags, errors), 5_000):
+        DraftLine.objects.bulk_create(batch)
+    if errors:
+        raise RowsRefused(errors)
+
+
+def batched(lines: Iterable[DraftLine], size: int) -> Iterator[list[DraftLine]]:
+    """Yield the lines in lists, so that a stream of any length is written in steps."""
+    rest = iter(lines)
+    while batch := list(islice(rest, size)):
+        yield batch
