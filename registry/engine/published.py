@@ -62,6 +62,7 @@ LLAMA = "Touvron et al. 2023, arXiv 2302.13971, table 15"
 LLAMA_2 = "Touvron et al. 2023, arXiv 2307.09288, table 2; PUE 1.1 and 0.385 kg/kWh inferred, they fit all four rows"
 PALM = "Chowdhery et al. 2022, arXiv 2204.02311"
 MODEL_CARD = "Llama 3.1 model card, location-based; 0.414 kg/kWh inferred"
+CODE_LLAMA = "Code Llama model card; 0.408 kg/kWh inferred"
 EPOCH = "Epoch AI, Data on AI Models, epoch.ai, CC BY 4.0"
 
 # Device hours are devices x days x 24 where the source gives days.
@@ -70,7 +71,9 @@ RUNS = (
     _run("T5", "Google", 2019, PATTERSON, "245760 310 1.12 0.545 85.7 46.7 0.02"),
     _run("Meena", "Google", 2020, PATTERSON, "737280 289 1.09 0.415 232 96.4 0.02"),
     _run("GShard 600B", "Google", 2020, PATTERSON, "76185.6 288 1.09 0.201 24.1 4.8 0.02"),
+    _run("GShard 600B net of clean purchases", "Google", 2020, PATTERSON, "76185.6 288 1.09 0.177 24.1 4.3 0.02"),
     _run("Switch 1.5T", "Google", 2021, PATTERSON, "663552 245 1.10 0.403 179 72.2 0.02"),
+    _run("Switch 1.5T net of clean purchases", "Google", 2021, PATTERSON, "663552 245 1.10 0.330 179 59.1 0.02"),
     _run("Evolved Transformer NAS", "Google", 2019, PATTERSON, "32640 208 1.10 0.431 7.5 3.2 0.02"),
     _run("BLOOM 176B", "BigScience", 2022, LUCCIONI, "1082990 400 1 0.057 433.196 24.7 0.005"),
     _run("BLOOM 176B at the US mix", "BigScience", 2022, LLAMA, "1082880 400 1.1 0.385 475 183 0.01"),
@@ -83,6 +86,7 @@ RUNS = (
     _run("Llama 2 13B", "Meta AI", 2023, LLAMA_2, "368640 400 1.1 0.385 - 62.44 0.001"),
     _run("Llama 2 34B", "Meta AI", 2023, LLAMA_2, "1038336 350 1.1 0.385 - 153.90 0.001"),
     _run("Llama 2 70B", "Meta AI", 2023, LLAMA_2, "1720320 400 1.1 0.385 - 291.42 0.001"),
+    _run("Code Llama", "Meta AI", 2023, CODE_LLAMA, "1400000 400 1 0.408 - 228.55 0.005"),
     _run("Llama 3.1", "Meta AI", 2024, MODEL_CARD, "39300000 700 1 0.414 - 11390 0.005"),
     _run("PaLM 540B", "Google", 2022, PALM, "8404992 378.5 1.08 0.079 3436 271.43 0.001"),
 )

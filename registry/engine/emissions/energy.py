@@ -7,11 +7,12 @@ site drew for them. Everything here is exact; a rounding that would be needed ra
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 
 from registry.engine.emissions.steps import CalculationStep
 from registry.engine.refusals import Refusal
-from registry.engine.rounding import EXACT_DECIMALS, Exact, exact
+from registry.engine.rounding import EXACT_DECIMALS, Exact, exact, exact_sum
 
 JOULES_PER_KWH = 3_600_000
 SECONDS_PER_HOUR = 3600
@@ -44,9 +45,18 @@ class CountedEnergy:
     steps: tuple[CalculationStep, ...]
 
     @property
-    def kwh(self) -> Exact:
+    def kwh(self) -> Fraction:
         """The same in kWh; a joule has endless digits there, so this is a fraction. Round it where it is stored."""
         return exact(self.joules) / JOULES_PER_KWH
+
+
+@dataclass(frozen=True)
+class HostEnergy:
+    """What the processors and memory of one host drew, in joules, and the domains that were added for it."""
+
+    joules: Fraction
+    domains: tuple[str, ...]
+    steps: tuple[CalculationStep, ...]
 
 
 def at_site(energy: ItEnergy, pue: Decimal) -> SiteEnergy:
@@ -114,23 +124,29 @@ def rapl_energy(readings_uj: Sequence[int], max_energy_range_uj: int) -> Counted
     return _counted(microjoules, MICROJOULES_PER_JOULE, wraps, "uJ")
 
 
-def rapl_total(joules_by_domain: Mapping[str, Exact]) -> tuple[Exact, tuple[str, ...]]:
-    """Return the joules of one host from its RAPL domains, and the domains that were added.
+def rapl_total(joules_by_domain: Mapping[str, Exact]) -> HostEnergy:
+    """Return the energy of one host from its RAPL domains, naming those that were added.
 
     Domains overlap (psys holds packages and memory, a package holds its core and uncore), so a part is never added to
     its whole. psys alone counts where it is present; else packages and memory (dram-0); a core counts only where the
     package of its socket was not read. Names are those of the kernel with the socket's number: package-0, core-0.
+    Source: Linux kernel documentation, power capping framework.
     """
+    sockets = {_socket(name) for name in joules_by_domain if name.startswith("package")}
+    counted = [
+        name
+        for name in sorted(joules_by_domain)
+        if name.startswith(("package", "dram")) or _socket(name) not in sockets
+    ]
     if "psys" in joules_by_domain:
         counted = ["psys"]
-    else:
-        sockets = {name.partition("-")[2] for name in joules_by_domain if name.startswith("package")}
-        counted = [
-            name
-            for name in sorted(joules_by_domain)
-            if name.startswith(("package", "dram")) or name.partition("-")[2].partition("-")[0] not in sockets
-        ]
-    return sum((exact(joules_by_domain[name]) for name in counted), exact(0)), tuple(counted)
+    joules = exact_sum(joules_by_domain[name] for name in counted)
+    steps = [CalculationStep(name, joules_by_domain[name], "J") for name in counted]
+    return HostEnergy(joules, tuple(counted), (*steps, CalculationStep("sum", joules, "J")))
+
+
+def _socket(domain: str) -> str:
+    return domain.partition("-")[2].partition("-")[0]
 
 
 def _faulty(readings: Sequence[int], highest: int | None) -> Refusal | None:

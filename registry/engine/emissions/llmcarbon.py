@@ -14,6 +14,8 @@ from registry.engine.emissions.steps import CalculationStep
 from registry.engine.rounding import Exact, exact, exact_sum
 
 LIFE_DAYS = 5 * 365
+MOST_PARAMETERS_PER_SERVER = 19.2e9
+"""Eight GPUs of 80 GB hold 2.4 billion parameters each while they are trained."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class Part:
     count: int
 
 
+@dataclass(frozen=True)
+class ModelledEmbodied:
+    """The tonnes of making the hardware that a run answers for."""
+
+    tonnes: Fraction
+    steps: tuple[CalculationStep, ...]
+
+
 CARBON_PER_AREA_KG = {
     "CPU": Decimal("1.0"),
     "V100": Decimal("1.2"),
@@ -82,12 +92,15 @@ def modelled_training(setup: TrainingSetup) -> ModelledTraining:
     )
 
 
-def modelled_embodied(parts: Sequence[Part], days: Exact) -> tuple[Fraction, tuple[CalculationStep, ...]]:
-    """Return the tonnes of making the parts that fall on these days of a life of five years, with the steps."""
-    made = {part.name: exact(part.size) * exact(part.kg_per_size) * part.count for part in parts}
-    tonnes = exact_sum(made.values()) * exact(days) / LIFE_DAYS / 1000
-    steps = [CalculationStep(name, kg, "kg CO2e") for name, kg in made.items()]
-    return tonnes, (*steps, CalculationStep("days / life", exact(days) / LIFE_DAYS, ""))
+def modelled_embodied(parts: Sequence[Part], days: Exact) -> ModelledEmbodied:
+    """Return the share of making the parts that falls on these days of a life of five years, exactly.
+
+    tonnes = sum of size x kg per size x count, x days / 1825 / 1000.
+    """
+    made = [exact(part.size) * exact(part.kg_per_size) * part.count for part in parts]
+    tonnes = exact_sum(made) * exact(days) / LIFE_DAYS / 1000
+    steps = [CalculationStep(part.name, kg, "kg CO2e") for part, kg in zip(parts, made, strict=True)]
+    return ModelledEmbodied(tonnes, (*steps, CalculationStep("days / life", exact(days) / LIFE_DAYS, "")))
 
 
 def estimated_gpu_count(parameters: float) -> float:
@@ -96,5 +109,11 @@ def estimated_gpu_count(parameters: float) -> float:
 
 
 def estimated_teraflop_per_second(parameters: float) -> float:
-    """Estimate the TFLOP/s that one tensor-parallel GPU of that time achieved: a fit, for historic comparison only."""
-    return -8.82079e-20 * parameters**2 + 1.68591e-9 * parameters + 133.95
+    """Estimate the TFLOP/s that one 80 GB GPU of that time achieved: two fits, for historic comparison only.
+
+    Models that fit one server of eight are cut by tensors; the fit turns negative far above that, so larger ones, which
+    are cut into pipelines too, have their own.
+    """
+    if parameters <= MOST_PARAMETERS_PER_SERVER:
+        return -8.82079068e-20 * parameters**2 + 1.68591116e-09 * parameters + 133.954735
+    return -5.60233749e-23 * parameters**2 + 8.45435587e-11 * parameters + 134.546129
