@@ -31,10 +31,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
-from registry.engine.emissions import JOULES_PER_KWH, ItEnergy
+from registry.engine.emissions import JOULES_PER_KWH, CountedEnergy, ItEnergy, nvml_energy, rapl_energy, rapl_total
+from registry.engine.rounding import EXACT_DECIMALS, exact
 from registry.importers.lines import ImportedFile, ImportedLine, kept_kwh, measurement_key
 from registry.importers.table import (
     BadFile,
@@ -54,6 +56,7 @@ RAPL_COLUMNS = ("timestamp", "host", "domain", "energy_uj", "max_energy_range_uj
 CHAIN = "chain"
 NO_CHAIN = "0" * 64
 HIGHEST_COUNT = 2**64 - 1
+MICROJOULES_PER_JOULE = 1_000_000
 MOST_WATTS = 5_000
 MOST_PROCESSOR_WATTS = 1_000
 """More than a device, or one domain of a processor, draws today."""
@@ -61,8 +64,8 @@ MOST_PROCESSOR_WATTS = 1_000
 LONGEST_GAP_S = 300
 
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,59}", re.ASCII)
-_DOMAIN = re.compile(r"(psys|package|core|uncore|dram)(-[0-9]{1,3}){0,2}", re.ASCII)
-_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_DOMAIN = re.compile(r"psys|(package|core|uncore|dram)-[0-9]{1,3}", re.ASCII)
+HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -83,8 +86,8 @@ class _Hour:
     line: int
     started_at: datetime
     ended_at: datetime
-    count: int = 0
-    readings: int = 0
+    joules: Decimal = Decimal(0)
+    differences: int = 0
 
 
 @dataclass
@@ -93,7 +96,7 @@ class _Counted:
 
     hours: dict[datetime, _Hour] = field(default_factory=dict)
     seen: dict[str, list[int]] = field(default_factory=dict)
-    total: int = 0
+    joules: Decimal = Decimal(0)
 
     def saw(self, code: str, line: int) -> None:
         self.seen.setdefault(code, []).append(line)
@@ -113,7 +116,7 @@ def parse_nvml(
 ) -> ImportedFile | BadFile:
     """Read a log of accelerators' counters (NVML total energy or DCGM field 156, in mJ), or refuse it."""
     table = read_table(content, required=NVML_COLUMNS, limits=limits)
-    return _parse(content, table, "nvml", 1000, max_gap_s, previous_chain, limits)
+    return _parse(content, table, "nvml", max_gap_s, previous_chain, limits)
 
 
 def parse_rapl(
@@ -121,7 +124,7 @@ def parse_rapl(
 ) -> ImportedFile | BadFile:
     """Read a log of processors' counters (RAPL, in uJ), or refuse it with every error in it."""
     table = read_table(content, required=RAPL_COLUMNS, limits=limits)
-    return _parse(content, table, "rapl", 1_000_000, max_gap_s, previous_chain, limits)
+    return _parse(content, table, "rapl", max_gap_s, previous_chain, limits)
 
 
 def chain(previous: str, cells: Iterable[str]) -> str:
@@ -130,7 +133,7 @@ def chain(previous: str, cells: Iterable[str]) -> str:
 
 
 def _parse(
-    content: bytes, table: Table, kind: str, per_joule: int, max_gap_s: int, previous_chain: str, limits: Limits
+    content: bytes, table: Table, kind: str, max_gap_s: int, previous_chain: str, limits: Limits
 ) -> ImportedFile | BadFile:
     errors = list(table.errors)
     is_chained = CHAIN in table.columns
@@ -152,7 +155,7 @@ def _parse(
     if errors:
         return bad_file(content, table, errors)
 
-    counted = {key: _count(readings, per_joule, max_gap_s) for key, readings in counters.items()}
+    counted = {key: _count(readings, max_gap_s) for key, readings in counters.items()}
     flags = [] if is_chained else [Flag(1, CHAIN, "not_chained", "The log is not chained: it is not tier 2 evidence.")]
     for (device, domain), one in counted.items():
         column = "domain" if domain else "device"
@@ -165,7 +168,7 @@ def _parse(
     flags += [Flag(first.line, "domain", code, sentence) for first, code, sentence in left_out]
     chained = {"chain_end": before} if is_chained else {}
     lines = [
-        _line(kind, per_joule, device, domain, hour, found, chained)
+        _line(kind, device, domain, hour, found, chained)
         for (device, domain) in counting
         for hour, found in counted[device, domain].hours.items()
     ]
@@ -197,7 +200,7 @@ def _rapl(cells: Cells) -> _Reading | None:
 
 def _checked_chain(cells: Cells, before: str) -> str:
     """Compare a row's chain with what it has to be, and return what the next row follows."""
-    written = cells.choice(CHAIN, _HASH, "not_a_hash", "The chain is 64 lower-case hexadecimal digits.")
+    written = cells.choice(CHAIN, HASH, "not_a_hash", "The chain is 64 lower-case hexadecimal digits.")
     expected = chain(before, (text for name, text in cells.row.cells.items() if name != CHAIN))
     if written and written != expected:
         sentence = "The chain breaks here: this row was changed, or rows before it are missing or were put in."
@@ -222,28 +225,27 @@ def _follows(cells: Cells, earlier: _Reading, later: _Reading) -> bool:
     return True
 
 
-def _count(readings: Sequence[_Reading], per_joule: int, max_gap_s: int) -> _Counted:
-    """Add up the differences of a counter's readings by hour."""
+def _count(readings: Sequence[_Reading], max_gap_s: int) -> _Counted:
+    """Add up the differences of a counter's readings by hour; the engine knows what a difference is."""
     counted = _Counted()
     for earlier, later in pairwise(readings):
+        counts = (earlier.count, later.count)
+        energy = rapl_energy(counts, later.wraps_at) if later.wraps_at else nvml_energy(counts)
+        assert isinstance(energy, CountedEnergy), "the bounds of each reading were checked when it was read"
         seconds = Fraction((later.at - earlier.at) // _INSTANT, 10**6)
-        count = later.count - earlier.count
-        if count < 0 and later.wraps_at:
-            count += later.wraps_at
-            counted.saw("counter_wrapped", later.line)
-        elif count < 0:
-            count = later.count
-            counted.saw("counter_reset", later.line)
+        if energy.restarts:
+            counted.saw("counter_wrapped" if later.wraps_at else "counter_reset", later.line)
         if seconds > max_gap_s:
             counted.saw("gap", later.line)
-        if count > MOST_WATTS * per_joule * seconds:
+        if energy.joules > MOST_WATTS * seconds:
             counted.saw("power_implausible", later.line)
-        if later.wraps_at and MOST_PROCESSOR_WATTS * per_joule * seconds >= later.wraps_at:
+        if later.wraps_at and MOST_PROCESSOR_WATTS * MICROJOULES_PER_JOULE * seconds >= later.wraps_at:
             counted.saw("wrap_unseen", later.line)
         hour = (later.at - _INSTANT).replace(minute=0, second=0, microsecond=0)  # 11:00 sharp ends the hour from ten
         found = counted.hours.setdefault(hour, _Hour(later.line, earlier.at, later.at))
-        found.ended_at, found.count, found.readings = later.at, found.count + count, found.readings + 1
-        counted.total += count
+        found.ended_at, found.differences = later.at, found.differences + 1
+        found.joules = EXACT_DECIMALS.add(found.joules, energy.joules)
+        counted.joules = EXACT_DECIMALS.add(counted.joules, energy.joules)
     return counted
 
 
@@ -253,11 +255,14 @@ def _without_overlap(
     """Return the counters that count, and what to say of the others of a host."""
     counting: list[tuple[str, str]] = []
     said: list[tuple[_Hour, str, str]] = []
-    for host in dict.fromkeys(device for device, _ in counted):
-        domains = [domain for device, domain in counted if device == host]
-        taken = _counting_domains(domains)
+    hosts: dict[str, dict[str, _Counted]] = {}
+    for (host, domain), one in counted.items():
+        hosts.setdefault(host, {})[domain] = one
+    for host, domains in hosts.items():
+        is_processor = "" not in domains
+        taken = rapl_total({name: one.joules for name, one in domains.items()}).domains if is_processor else ("",)
         for domain in domains:
-            first = next(iter(counted[host, domain].hours.values()))
+            first = next(iter(domains[domain].hours.values()))
             if domain in taken:
                 counting.append((host, domain))
                 if domain.startswith(("core", "uncore")):
@@ -267,37 +272,15 @@ def _without_overlap(
     return counting, said
 
 
-def _counting_domains(domains: Sequence[str]) -> set[str]:
-    """Return the domains of one host that cover it without overlap."""
-    whole = {domain for domain in domains if domain.startswith("psys")}
-    if whole:
-        return whole
-    packages = {domain for domain in domains if domain.startswith("package")}
-    memory = {domain for domain in domains if domain.startswith("dram")}
-    numbers = {_number(domain) for domain in packages}
-    cores = {domain for domain in domains if domain.startswith(("core", "uncore")) and _number(domain) not in numbers}
-    return packages | memory | cores or set(domains)
-
-
-def _number(domain: str) -> str:
-    """Return the number of the package that a domain names or lies in; without one it is the first."""
-    parts = domain.split("-")
-    return parts[1] if len(parts) > 1 else "0"
-
-
-def _line(
-    kind: str, per_joule: int, device: str, domain: str, hour: datetime, found: _Hour, chained: dict[str, str]
-) -> ImportedLine:
-    kwh = Fraction(found.count, per_joule * JOULES_PER_KWH)
-    unit = "mj" if per_joule == 1000 else "uj"
+def _line(kind: str, device: str, domain: str, hour: datetime, found: _Hour, chained: dict[str, str]) -> ImportedLine:
     return ImportedLine(
         line=found.line,
         key=measurement_key(kind, device, *filter(None, (domain,)), f"{hour:%Y-%m-%dT%H}Z"),
         label=" ".join(filter(None, (device, domain))),
         method=kind,
-        energy=ItEnergy(kept_kwh(kwh)),
+        energy=ItEnergy(kept_kwh(exact(found.joules) / JOULES_PER_KWH)),
         started_at=found.started_at,
         ended_at=found.ended_at,
         tier=2 if chained else None,
-        evidence={f"energy_{unit}": str(found.count), "differences": str(found.readings), **chained},
+        evidence={"energy_j": f"{found.joules:f}", "differences": str(found.differences), **chained},
     )

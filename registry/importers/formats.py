@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from registry.engine.factors import BUILT_IN
-from registry.importers import codecarbon, epoch
+from registry.importers import adapters, codecarbon, counters, epoch, template
 from registry.importers.lines import ImportedFile, ImportedLine, measurement_key
 from registry.importers.table import BadFile, Cells, Flag, Limits, RowError
 
@@ -23,6 +23,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 YAML = "application/yaml"
+TEXT = "text/plain"
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,21 @@ def parse_epoch(content: bytes, options: Options) -> ImportedFile | BadFile:
     return ImportedFile(parsed.sha256, "epoch", "", tuple(lines), flags)
 
 
+COUNTER_OPTIONS = (
+    Option(
+        "max_gap_s",
+        "Longest gap in seconds",
+        f"Longer pauses between two readings are flagged; {counters.LONGEST_GAP_S} if empty.",
+        is_required=False,
+    ),
+    Option(
+        "previous_chain",
+        "Chain of the log before",
+        "For a chained log that goes on from another: the chain with which that one ended.",
+        is_required=False,
+    ),
+)
+
 FORMATS: dict[str, Format] = {
     one.code: one
     for one in (
@@ -172,6 +188,114 @@ FORMATS: dict[str, Format] = {
             ),
             columns=frozenset(epoch.REQUIRED),
             says_activity=True,
+        ),
+        Format(
+            code="template",
+            title="Our own table",
+            metrics=frozenset({"co2e", "flop"}),
+            media_types=(CSV, XLSX),
+            parse=adapters.parse_template,
+            rows=Rows(
+                required=template.REQUIRED,
+                limits=template.LIMITS,
+                read=template.read_row,
+                column_errors=template.unknown_columns,
+                duplicate=("label", "row_twice"),
+            ),
+            columns=frozenset(template.REQUIRED),
+            says_activity=True,
+        ),
+        Format(
+            code="boamps",
+            title="BoAmps report",
+            metrics=frozenset({"co2e"}),
+            media_types=(JSON, JSON_LINES),
+            parse=adapters.parse_boamps,
+            options=(
+                Option(
+                    "measures",
+                    "Several measures in one report",
+                    "The format does not say whether they are parts of the energy or views of the same energy.",
+                    (("", "refuse the file"), ("add", "parts: add them"), ("largest", "views: take the largest")),
+                    is_required=False,
+                ),
+            ),
+        ),
+        Format(
+            code="ecologits",
+            title="EcoLogits impacts or OpenTelemetry spans",
+            metrics=frozenset({"co2e"}),
+            media_types=(JSON_LINES, JSON),
+            parse=adapters.parse_ecologits,
+            options=(
+                Option(
+                    "lines",
+                    "Lines",
+                    "By hour, the file has to hold whole hours.",
+                    (("request", "one for each request"), ("hour", "one for each model and hour")),
+                    is_required=False,
+                ),
+            ),
+            says_activity=True,
+        ),
+        Format(
+            code="impact_framework",
+            title="Impact Framework manifest",
+            metrics=frozenset({"co2e"}),
+            media_types=(YAML,),
+            parse=adapters.parse_impact_framework,
+            options=(
+                Option(
+                    "includes_pue",
+                    "The energy includes the PUE",
+                    "The manifest does not say so. If it does not, the PUE of the site is applied.",
+                    (("no", "no"), ("yes", "yes")),
+                    is_required=False,
+                ),
+            ),
+        ),
+        Format(
+            code="ai_energy_score",
+            title="AI Energy Score result",
+            metrics=frozenset({"co2e"}),
+            media_types=(JSON, TEXT),
+            parse=adapters.parse_energy_score,
+            options=(
+                Option("model", "Model", "The model that was benchmarked and served."),
+                Option("queries", "Queries served", "How many queries the result is applied to."),
+                Option(
+                    "samples",
+                    "Queries of the benchmark",
+                    "A thousand, unless it was run with another number.",
+                    is_required=False,
+                ),
+            ),
+            says_activity=True,
+        ),
+        Format(
+            code="nvml",
+            title="Counters of accelerators (NVML, DCGM)",
+            metrics=frozenset({"co2e"}),
+            media_types=(CSV,),
+            parse=adapters.parse_nvml,
+            options=COUNTER_OPTIONS,
+            columns=frozenset(counters.NVML_COLUMNS),
+        ),
+        Format(
+            code="rapl",
+            title="Counters of processors (RAPL)",
+            metrics=frozenset({"co2e"}),
+            media_types=(CSV,),
+            parse=adapters.parse_rapl,
+            options=COUNTER_OPTIONS,
+            columns=frozenset(counters.RAPL_COLUMNS),
+        ),
+        Format(
+            code="prometheus",
+            title="Prometheus metrics (says what to send instead)",
+            metrics=frozenset({"co2e"}),
+            media_types=(TEXT,),
+            parse=adapters.parse_prometheus,
         ),
     )
 }

@@ -3,9 +3,14 @@
 Energy stands in one of two columns: `energy_kwh` is what the site drew, `it_energy_kwh` what the computers drew, and
 the PUE of the site is still applied to that. A row is known by what it describes and not by its figures, so that a
 corrected figure is the same row. Each column is described here once, for the template, the page and the guide.
+
+| flag | what was seen |
+|---|---|
+| tier_claimed | the table claims more than a typed figure: somebody has to show the measurement |
 """
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 
 from registry.engine.canonical import sha256
@@ -13,7 +18,7 @@ from registry.engine.emissions import ItEnergy, SiteEnergy
 from registry.importers import bulk
 from registry.importers.bulk import Column
 from registry.importers.lines import NOT_A_ZONE, ZONE, ImportedFile, ImportedLine, measurement_key
-from registry.importers.table import BadFile, Cells, Limits, RowError, bad_file, cells_of, sha256_hex
+from registry.importers.table import BadFile, Cells, Flag, Limits, RowError, bad_file, cells_of, sha256_hex
 from registry.importers.xlsx import read_any
 
 LIMITS = Limits(max_bytes=20_000_000, max_rows=100_000, max_columns=20, max_cell=500)
@@ -34,6 +39,7 @@ COLUMNS = (
     Column("claimed_co2e_g", False, "Your own figure of the emissions in g CO2e; it is compared only.", "476000"),
     Column("tier", False, "How it was measured, from 0 typed to 5 guaranteed by hardware.", "3"),
 )
+REQUIRED = tuple(column.name for column in COLUMNS if column.is_required)
 FIGURES = ("energy_kwh", "it_energy_kwh", "flop")
 MOST_KWH, MOST_GRAMS = Decimal(10**12), Decimal(10**18)
 MOST_FLOP, MOST_COUNT, HIGHEST_TIER = 10**36 - 1, 10**18, 5
@@ -53,21 +59,16 @@ def template_xlsx() -> bytes:
 
 def parse_template(content: bytes, *, limits: Limits = LIMITS) -> ImportedFile | BadFile:
     """Read a filled-in table, or refuse it with every error in it."""
-    required = [column.name for column in COLUMNS if column.is_required]
-    known = [column.name for column in COLUMNS]
-    table = read_any(content, required=required, limits=limits)
+    table = read_any(content, required=REQUIRED, limits=limits)
     errors = list(table.errors)
-    errors += [
-        RowError(1, name[:60] or "column", "unknown_column", f"Known columns are: {', '.join(known)}.")
-        for name in table.columns
-        if name not in known and not table.errors
-    ]
+    if not errors:
+        errors += unknown_columns(table.columns)
+    flags: list[Flag] = []
     lines: list[ImportedLine] = []
     first: dict[str, int] = {}
     for cells in cells_of(table, errors, limits):
-        before = len(errors)
-        line = _line(cells)
-        if len(errors) > before:
+        line = read_row(cells, flags)
+        if line is None:
             continue
         if line.key in first:
             sentence = f"Line {first[line.key]} describes the same: merge the two, or tell them apart by label or time."
@@ -76,7 +77,29 @@ def parse_template(content: bytes, *, limits: Limits = LIMITS) -> ImportedFile |
         lines.append(line)
     if errors:
         return bad_file(content, table, errors)
-    return ImportedFile(sha256_hex(content), "template", "1", tuple(lines), ())
+    return ImportedFile(sha256_hex(content), "template", "1", tuple(lines), tuple(flags))
+
+
+def unknown_columns(columns: Iterable[str]) -> list[RowError]:
+    """Refuse columns that the template does not have: they would be lost without a word."""
+    known = [column.name for column in COLUMNS]
+    return [
+        RowError(1, name[:60] or "column", "unknown_column", f"Known columns are: {', '.join(known)}.")
+        for name in columns
+        if name not in known
+    ]
+
+
+def read_row(cells: Cells, flags: list[Flag]) -> ImportedLine | None:
+    """Read one row, or nothing where a cell is wrong; every cell is read first, so that every error is listed."""
+    before = len(cells.errors)
+    line = _line(cells)
+    if len(cells.errors) > before:
+        return None
+    if line.tier:
+        sentence = f"The row claims tier {line.tier}: show the verifier how it was measured."
+        flags.append(Flag(line.line, "tier", "tier_claimed", sentence))
+    return line
 
 
 def _line(cells: Cells) -> ImportedLine:

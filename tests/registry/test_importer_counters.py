@@ -58,7 +58,7 @@ def test_energy_is_the_difference_of_two_readings_in_the_hour_of_the_second() ->
         datetime(2027, 3, 1, 10, tzinfo=UTC),
         datetime(2027, 3, 1, 11, tzinfo=UTC),
     )
-    assert first.evidence == {"energy_mj": str(KWH_MJ), "differences": "2"}
+    assert (Decimal(first.evidence["energy_j"]), first.evidence["differences"]) == (3_600_000, "2")
     assert (first.tier, flags(result)) == (None, [("chain", "not_chained")])
 
 
@@ -67,7 +67,7 @@ def test_a_restart_counts_from_zero_and_is_flagged_once_with_its_number() -> Non
 
     result = parse_nvml(log)
 
-    assert read(result).lines[0].evidence["energy_mj"] == str(100 + 50 + 20 + 20)
+    assert Decimal(read(result).lines[0].evidence["energy_j"]) == Decimal("0.19")
     assert flags(result) == [("chain", "not_chained"), ("device", "counter_reset")]
     assert "2 x" in read(result).flags[1].sentence
 
@@ -133,7 +133,7 @@ def test_a_log_goes_on_from_the_chain_of_the_one_before() -> None:
 def test_a_processor_counter_wraps_at_its_range() -> None:
     result = parse_rapl(rapl(("10:00:00", "package-0", 900), ("10:01:00", "package-0", 100), wraps_at=1000))
 
-    assert read(result).lines[0].evidence["energy_uj"] == "200"
+    assert Decimal(read(result).lines[0].evidence["energy_j"]) == Decimal("0.0002")
     assert [code for _, code in flags(result)] == ["not_chained", "counter_wrapped", "wrap_unseen"]
     assert faults(parse_rapl(rapl(("10:00:00", "package-0", 1001), wraps_at=1000))) == [
         (2, "energy_uj", "number_out_of_range")
@@ -173,5 +173,5 @@ def test_the_hours_add_up_to_what_the_counter_moved(steps: list[int], seconds: i
 
     lines = read(parse_nvml(log, max_gap_s=7200)).lines
 
-    assert sum(int(line.evidence["energy_mj"]) for line in lines) == counts[-1] - counts[0]
+    assert sum(Decimal(line.evidence["energy_j"]) for line in lines) * 1000 == counts[-1] - counts[0]
     assert len({line.key for line in lines}) == len(lines)

@@ -13,7 +13,7 @@ from registry.engine.emissions import ItEnergy, SiteEnergy
 from registry.importers.table import BadFile
 from registry.importers.template import COLUMNS, parse_template, template_csv, template_xlsx
 from registry.models import ReportLine
-from tests.registry.reading import faults, numbers, read
+from tests.registry.reading import faults, flags, numbers, read
 
 NAMES = [column.name for column in COLUMNS]
 ROW = {column.name: column.example for column in COLUMNS}
@@ -31,6 +31,12 @@ def test_the_example_of_the_template_is_read_exactly() -> None:
     assert (line.energy, line.flop, line.requests) == (SiteEnergy(Decimal("1250.5")), 3 * 10**21, 1_200_000)
     assert (line.tokens, line.claimed_co2e_g, line.tier, line.zone) == (480_000_000, Decimal(476_000), 3, "DEU")
     assert (line.started_at, line.ended_at) == (datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 4, 1, tzinfo=UTC))
+
+
+def test_a_claimed_tier_is_flagged_for_the_verifier() -> None:
+    result = parse_template(table(ROW, {**ROW, "label": "elk", "tier": "0"}, {**ROW, "label": "owl", "tier": ""}))
+
+    assert flags(result) == [("tier", "tier_claimed")]
 
 
 def test_every_activity_of_a_report_can_be_written() -> None:
