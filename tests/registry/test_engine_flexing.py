@@ -96,6 +96,7 @@ def a_day(flexed: tuple[Flexed, ...], records: tuple[Served, ...]) -> Facts:
         intensity=INTENSITY,
         is_filled=(False,) * 24,
         versions=("us-hourly-2022 v1",),
+        batches=("0" * 64,),
         marginal=(),
         subscribers=2_000,
         subscribers_before=1_000,
@@ -379,7 +380,7 @@ def test_figures_agree_with_an_obvious_twin(
             left_out += saved
         else:
             claimed += saved
-    emitted = sum(Fraction(row.pico_kwh * intensity[row.hour - MIDNIGHT], gram) for row in rows)
+    emitted = sum((Fraction(row.pico_kwh * intensity[row.hour - MIDNIGHT], gram) for row in rows), Fraction(0))
     assert (
         Fraction(0) <= claimed - figures.avoided_ug <= Fraction(2 * len(lots))
     )  # rounded against the claimant, a microgram an effect

@@ -19,7 +19,7 @@ from registry.engine.flexing.hours import high_hours
 from registry.engine.grid import hour_at
 from registry.engine.rounding import half_up
 
-BASELINE_RULE = "full-point-lower-of-published-and-measured/1"
+BASELINE_RULE = "lower-of-published-and-measured/1"
 """Energy per request in the baseline: what the tariff publishes for full quality, or the average of what was really
 measured at that point in the claimed hours, whichever is lower. Publishing a high figure gains nothing."""
 

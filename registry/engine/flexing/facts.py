@@ -101,6 +101,8 @@ class Facts:
     intensity: tuple[int, ...]
     is_filled: tuple[bool, ...]
     versions: tuple[str, ...]
+    batches: tuple[str, ...]
+    """Hashes of the deliveries that the records came in."""
     marginal: tuple[int, ...]
     """By marginal factors, for information; empty where none are loaded."""
     subscribers: int
@@ -168,6 +170,7 @@ def document(facts: Facts) -> dict[str, Any]:
         "intensity": list(facts.intensity),
         "filled": [hour for hour, filled in zip(facts.hours, facts.is_filled, strict=True) if filled],
         "versions": list(facts.versions),
+        "batches": list(facts.batches),
         "marginal": list(facts.marginal),
         "subscribers": facts.subscribers,
         "subscribers_before": facts.subscribers_before,
@@ -207,6 +210,7 @@ def facts_from_document(frozen: Mapping[str, Any]) -> Facts:
         intensity=tuple(frozen["intensity"]),
         is_filled=tuple(hour in filled for hour in range(frozen["first"], frozen["end"])),
         versions=tuple(frozen["versions"]),
+        batches=tuple(frozen["batches"]),
         marginal=tuple(frozen["marginal"]),
         subscribers=frozen["subscribers"],
         subscribers_before=frozen["subscribers_before"],
