@@ -71,7 +71,7 @@ def of_firm(acting: Acting, now: datetime) -> dict[str, object]:
 
 def of_verifier(acting: Acting, now: datetime) -> dict[str, object]:
     """Return the overview of a verifier: the reports that wait, oldest first, and open tasks."""
-    return {"reports": reports_to_verify()[:100], "waits": [_open_tasks(acting, now)]}
+    return {"reports": reports_to_verify(acting.for_organisation())[:100], "waits": [_open_tasks(acting, now)]}
 
 
 def of_regulator(acting: Acting, now: datetime) -> dict[str, object]:

@@ -175,6 +175,7 @@ PEOPLE = (
     Person("second@regulator.example", "Sol Second", REGULATOR, "senior_officer"),
     Person("monitor@regulator.example", "Mo Monitor", REGULATOR, "market_monitor"),
     Person("verifier@verity.example", "Vera Verifier", VERIFIER, "verifier"),
+    Person("reviewer@verity.example", "Rolf Reviewer", VERIFIER, "verifier"),
     Person("auditor@audit.example", "Audrey Auditor", AUDITOR, "auditor"),
     *(
         Person(f"{role}@{party.short}.example", f"{first} {party.short.title()}", party.name, role)

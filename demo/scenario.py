@@ -30,6 +30,7 @@ from demo.cast import AUDITOR, PARTIES, PEOPLE, VERIFIER, Party
 from demo.inputs import Activity, Figures
 from demo.strategies import Intention, View, decide
 from demo.tables import Teller
+from demo.verifying import Verifier
 from exchange import selectors as exchange_selectors
 from exchange.models import Market, Order, Position, Trade
 from exchange.services import closing, markets, matching, orders
@@ -44,7 +45,7 @@ from registry.engine.allocation import (
 from registry.engine.benchmarks import Benchmark, Observation, share_of_mean_benchmark
 from registry.ledger.models import Balance
 from registry.models import AllocationRun, Operator, Period, Report, Scheme
-from registry.services import allocation, caps, cash, estimates, operators, reports, schemes, surrenders, verification
+from registry.services import allocation, caps, cash, estimates, operators, reports, schemes, surrenders
 
 SEED = 2025
 BELL_PATIENCE_S = 60
@@ -84,6 +85,15 @@ class Story:
     def desk(self) -> User:
         """The officer who proposes."""
         return self.person("desk@regulator.example")
+
+    @property
+    def verifier(self) -> Verifier:
+        """The verifier of every report, with the two people who work on them."""
+        return Verifier(
+            self.organisations[VERIFIER],
+            lead=self.person("verifier@verity.example"),
+            reviewer=self.person("reviewer@verity.example"),
+        )
 
     @property
     def senior(self) -> User:
@@ -516,28 +526,30 @@ def _final_call(story: Story, market: Market, now: datetime) -> None:
 
 
 def _report(story: Story, flop: Period, pilot: Period, now: datetime) -> None:
-    """Operators report what they used; Verity checks each report against its evidence."""
+    """Operators appoint a verifier and report what they used; Verity checks each report and signs its opinion."""
     story.teller.chapter("Reports and verification")
+    for period in (flop, pilot):
+        story.verifier.prepare(period.scheme, story.desk, now)
     received = []
     with clock.simulate(now):
         for party in PARTIES:
             if party.habit == "never reports":
                 continue
+            _appoint(story, flop, party, now)
             received.append(_report_compute(story, flop, party, now))
             if party.pilot_file:
+                _appoint(story, pilot, party, now)
                 received.append(_report_energy(story, pilot, party, now))
-    verifier = story.person("verifier@verity.example")
     judged_at = now + timedelta(days=21)
     with clock.simulate(judged_at):
-        for report in received:
-            verification.verify_report(
-                actor=verifier,
-                report=report,
-                opinion="positive_with_comments" if report.flags else "positive",
-                findings="Recomputed from the evidence file; flags reviewed." if report.flags else "",
-                now=judged_at,
-            )
+        story.verifier.verify(received, judged_at)
     story.teller.line(f"{len(received)} reports received and verified; 1 operator did not report.")
+
+
+def _appoint(story: Story, period: Period, party: Party, now: datetime) -> None:
+    """Let a party appoint the verifier for a period."""
+    reporter = story.person(f"initiator@{party.short}.example")
+    story.verifier.appointed_by(reporter, story.operators[period.scheme.code, party.short], period, now)
 
 
 def _report_compute(story: Story, period: Period, party: Party, now: datetime) -> Report:

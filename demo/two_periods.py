@@ -27,6 +27,7 @@ from demo.cast import AUDITOR, PEOPLE, REGULATOR, VERIFIER, Person
 from demo.people import Cast, executed
 from demo.schemes.books import BOOKS, Book, Deal, Player, Year
 from demo.tables import Teller
+from demo.verifying import Verifier
 from registry.engine.factors import BUILT_IN
 from registry.importers.allocation_table import COLUMNS
 from registry.ledger import selectors as ledger
@@ -52,7 +53,6 @@ from registry.services import (
     surrenders,
     transactions,
     transfers,
-    verification,
 )
 from registry.services.rules import policy_at
 from registry.services.schemes import open_period_by_rules
@@ -345,16 +345,20 @@ class TwoPeriods:
         return reports.LineInput("Inference", "inference", energy_kwh=units / per_kwh, country=COUNTRY)
 
     def _verify(self, year: Year, now: datetime) -> None:
-        """Let the verifier check every report."""
+        """Let the operators appoint the verifier, who checks every report."""
+        verifier = Verifier(
+            self.cast.organisations[VERIFIER],
+            lead=self.cast.users["verifier@verity.example"],
+            reviewer=self.cast.users["reviewer@verity.example"],
+        )
+        verifier.prepare(self._scheme, self.cast.desk, now)
         found = Report.objects.filter(period=self._period(year), status="submitted")
-        for report in found.select_related("operator__organisation").order_by("operator__account_id"):
-            verification.verify_report(
-                actor=self.cast.users["verifier@verity.example"],
-                report=report,
-                opinion="positive_with_comments" if report.flags else "positive",
-                findings="The flags were looked at." if report.flags else "",
-                now=now,
-            )
+        for report in found.select_related("operator__organisation", "operator__scheme", "period__scheme").order_by(
+            "operator__account_id"
+        ):
+            reporter = self._person("initiator", report.operator.organisation.name)
+            verifier.appointed_by(reporter, report.operator, report.period, now)
+            verifier.verify([report], now)
         self._say(now, f"Reports of {year.year} verified: {sum(year.use.values()):,} permits are owed.")
 
     def _surrender(self, year: Year, now: datetime) -> None:

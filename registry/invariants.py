@@ -49,14 +49,16 @@ def _files_are_those_received(as_of: datetime | None) -> Finding:
 
 
 def _obligations_follow_from_reports(as_of: datetime | None) -> Finding:
-    obligations = Obligation.objects.select_related("report", "operator__scheme", "period").order_by("id")
+    obligations = Obligation.objects.select_related(
+        "report__operator__scheme", "report__period", "operator__scheme", "period"
+    ).order_by("id")
     if as_of is not None:
         obligations = obligations.filter(at__lte=as_of)
     checked = 0
     for obligation in obligations.iterator():
         checked += 1
         owes = regimes.surrenders(obligation.operator, obligation.period.year, at=obligation.at)
-        found = quantity_owed(obligation.operator.scheme, obligation.report) if owes else 0
+        found = quantity_owed(obligation.report, obligation.at) if owes else 0
         if found != obligation.quantity:
             return checked, {"obligation_id": obligation.pk, "quantity": obligation.quantity, "found": found}
     return checked, None

@@ -1,9 +1,11 @@
 """Who may do what in the registry, in terms of the roles people have in an organisation."""
 
+from django.db.models import QuerySet
+
 from accounts.models import Membership, Organisation, User
-from accounts.permissions import has_role
+from accounts.permissions import has_role, has_role_anywhere
 from common.errors import Forbidden
-from registry.models import Report
+from registry.models import Appointment, Report
 
 
 def may_work_the_desk(user: User, organisation: Organisation) -> bool:
@@ -55,28 +57,37 @@ def regulator_of(user: User) -> Organisation:
     return membership.organisation
 
 
-def verifier_for(user: User, report: Report) -> Organisation:
-    """Return the verifier for which the user may judge this report, or turn the user away.
+def live_appointments(user: User) -> QuerySet[Appointment]:
+    """Appointments under which the user may judge now: accepted by a verifier in which the user has that role."""
+    if not user.is_active:
+        return Appointment.objects.none()
+    return Appointment.objects.filter(
+        status="accepted",
+        verifier__kind="verifier",
+        verifier__status="active",
+        verifier__memberships__user=user,
+        verifier__memberships__role="verifier",
+        verifier__memberships__ended_at__isnull=True,
+    ).exclude(
+        operator__organisation__in=Membership.objects.filter(user=user, ended_at__isnull=True).values("organisation")
+    )
+
+
+def appointment_for(user: User, report: Report) -> Appointment:
+    """Return the appointment under which the user may judge this report, or turn the user away.
 
     Reporter and verifier are two parties, and the person who judges is not the one who filed the report.
     """
     reporter = report.operator.organisation_id
-    membership = (
-        Membership.objects.filter(
-            user=user,
-            role="verifier",
-            ended_at__isnull=True,
-            organisation__kind="verifier",
-            organisation__status="active",
-        )
-        .exclude(organisation_id=reporter)
-        .select_related("organisation")
-        .order_by("organisation_id")
+    belongs_to_reporter = Membership.objects.filter(user=user, organisation_id=reporter, ended_at__isnull=True).exists()
+    appointment = (
+        live_appointments(user)
+        .filter(operator=report.operator_id, period=report.period_id)
+        .select_related("verifier", "operator__organisation", "operator__scheme", "period__scheme")
         .first()
     )
-    if membership is None or not user.is_active:
-        raise Forbidden("not_permitted", "Only a verifier may judge a report.")
-    belongs_to_reporter = Membership.objects.filter(user=user, organisation_id=reporter, ended_at__isnull=True).exists()
-    if belongs_to_reporter or report.submitted_by_id == user.pk:
+    if (belongs_to_reporter or report.submitted_by_id == user.pk) and has_role_anywhere(user, "verifier"):
         raise Forbidden("verifier_not_independent", "You are part of the organisation that reported. Ask a colleague.")
-    return membership.organisation
+    if appointment is None:
+        raise Forbidden("not_permitted", "Only the verifier that the operator appointed for this period may do this.")
+    return appointment

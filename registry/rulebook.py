@@ -15,7 +15,7 @@ from registry.engine import parameters as engine
 from registry.engine.parameters import Entry, Parameter, SpanChange, Terms
 from registry.engine.parameters.kinds import Json
 from registry.engine.policy import Policy
-from registry.models import Rule, RuleChange, Scheme
+from registry.models import ReportLine, Rule, RuleChange, Scheme
 
 IMPORT_SCHEME = "registry.import_scheme"
 """The act by which a scheme comes into being with a whole rule book. It stands here because reads tell it apart."""
@@ -126,6 +126,7 @@ def founding_values(scheme: Scheme) -> dict[str, Any]:
     return {
         "sanction.rate_minor": Decimal(scheme.sanction_minor),
         "transactions.large_transfer": scheme.large_transfer,
+        "scope.activities": tuple(ReportLine.Activity.values),
     }
 
 

@@ -21,6 +21,7 @@ from registry.models import (
     AWAITS_OPINION,
     AllocationLine,
     AllocationRun,
+    Appointment,
     Cap,
     Case,
     ComplianceRecord,
@@ -278,11 +279,26 @@ def allocation_lines(run: AllocationRun) -> QuerySet[AllocationLine]:
 
 
 def reports_visible(scope: Scope, *, to_a_verifier: bool) -> QuerySet[Report]:
-    """Reports that somebody may open: those in scope, and to a verifier those that operators filed for checking."""
+    """Reports that somebody may open: those in scope, and to a verifier those that it is appointed to check."""
     reports = Report.objects.select_related("operator__organisation", "operator__scheme", "period__scheme")
     if to_a_verifier and not scope.everything:
-        return reports.filter(Q(operator__organisation__in=scope.organisation_ids) | Q(kind=Report.Kind.OPERATOR))
+        own = Q(operator__organisation__in=scope.organisation_ids)
+        return reports.filter(own | open_to_verifiers(scope.organisation_ids))
     return scope.filter(reports, "operator__organisation")
+
+
+def open_to_verifiers(verifier_ids: Iterable[uuid.UUID]) -> Q:
+    """Which reports verifiers may read: of the periods they are appointed for, what they judged, and the years before.
+
+    Of the years before they read what was verified, to compare with.
+    """
+    verifiers = list(verifier_ids)
+    live = Appointment.objects.filter(verifier__in=verifiers, status="accepted", operator=OuterRef("operator"))
+    return Q(kind=Report.Kind.OPERATOR) & (
+        Q(Exists(live.filter(period=OuterRef("period"))))
+        | Q(status="verified") & Q(Exists(live.filter(period__year__gt=OuterRef("period__year"))))
+        | Q(statement__verifier__in=verifiers)
+    )
 
 
 def claimed_sums(report: Report) -> dict[str, Decimal | None]:
@@ -353,16 +369,19 @@ def reporting_table(period: Period, now: datetime) -> list[ReportingRow]:
     ]
 
 
-def reports_to_verify() -> QuerySet[Report]:
-    """Reports that wait for a verifier: the newest version of each, oldest receipt first."""
+def reports_to_verify(verifier: Organisation | None = None) -> QuerySet[Report]:
+    """Reports that wait for a verifier, or for this one: the newest version of each, oldest receipt first."""
     newest = (
         Report.objects.filter(operator=OuterRef("operator"), period=OuterRef("period"), kind="operator")
         .order_by("-version")
         .values("version")[:1]
     )
+    reports = Report.objects.filter(status__in=AWAITS_OPINION)
+    if verifier is not None:
+        appointed = Appointment.objects.filter(verifier=verifier, status="accepted")
+        reports = reports.filter(Exists(appointed.filter(operator=OuterRef("operator"), period=OuterRef("period"))))
     return (
-        Report.objects.filter(status__in=AWAITS_OPINION)
-        .annotate(newest=Subquery(newest))
+        reports.annotate(newest=Subquery(newest))
         .filter(version=F("newest"))
         .select_related("operator__organisation", "period__scheme", "evidence")
         .order_by("received_at", "id")

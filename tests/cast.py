@@ -3,22 +3,39 @@
 The year of use is 2026 and the clock stands at OPENING unless a test moves it; nothing depends on the day it runs.
 """
 
+import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from accounts.models import Approval, Membership, Organisation, User
 from accounts.services import approvals, organisations
 from common import clock as one_clock
+from common import signing
 from registry.engine.allocation import AllocationInputs, GrandfatheringClaim, Metric
+from registry.engine.verification import CHECKLIST, CONFLICTS
 from registry.ledger.models import Asset, LedgerAccount
-from registry.models import Operator, Period, Scheme
-from registry.services import allocation, caps, cash, operators, schemes
+from registry.models import (
+    Accreditation,
+    Appointment,
+    ChecklistAnswer,
+    Operator,
+    Period,
+    Report,
+    ReportLine,
+    Scheme,
+    SigningKey,
+    VerifierStatement,
+)
+from registry.services import allocation, caps, cash, operators, schemes, verification
+from registry.services.verifying import accreditations, appointments, keys
 from tests.snapshots import Ready, recall
 
 YEAR = 2026
@@ -120,7 +137,104 @@ def party(regulator: Regulator, name: str, kind: str) -> Party:
         organisations.grant_role(
             actor=regulator.senior, user=users[role], organisation=organisation, role=role, now=OPENING
         )
+    if kind == "verifier":
+        users["reviewer"] = person(f"{name} reviewer")
+        organisations.grant_role(
+            actor=regulator.senior, user=users["reviewer"], organisation=organisation, role="verifier", now=OPENING
+        )
     return Party(organisation, users)
+
+
+def accredit(verity: Party, scheme: Scheme, now: datetime = OPENING) -> Accreditation:
+    """Let a verifier verify everything in a scheme, for twenty years."""
+    desk = User.objects.filter(memberships__role="desk_officer").order_by("pk").first()
+    assert desk is not None, "there is a regulator in every scheme"
+    return accreditations.grant(
+        actor=desk,
+        verifier=verity.organisation,
+        scheme=scheme,
+        reference="Accreditation Body 42",
+        activities=ReportLine.Activity.values,
+        valid_from=now.date() - timedelta(days=366),
+        valid_until=now.date() + timedelta(days=20 * 366),
+        now=now,
+    )
+
+
+def engage(verity: Party, of: Operator, period: Period, now: datetime) -> Appointment:
+    """Let an operator appoint a verifier for a period, who declares no conflict; once."""
+    appointment = appointments.accepted(of, period)
+    if appointment is not None:
+        return appointment
+    if not accreditations.covered(verity.organisation, period.scheme, now.date()):
+        accredit(verity, period.scheme, now)
+    reporter = User.objects.filter(
+        memberships__organisation=of.organisation, memberships__role__in=["initiator", "approver"]
+    ).first()
+    assert reporter is not None, f"{of} has people"
+    proposed = appointments.propose(actor=reporter, operator=of, period=period, verifier=verity.organisation, now=now)
+    return appointments.accept(
+        actor=verity.verifier, appointment=proposed, conflicts=dict.fromkeys(CONFLICTS, False), note="", now=now
+    )
+
+
+def verifiers_key(verity: Party, now: datetime) -> tuple[SigningKey, Ed25519PrivateKey]:
+    """Return a verifier's key, which it keeps itself; registered once."""
+    private = signing.key_from_seed(hashlib.sha256(verity.organisation.name.encode()).digest())
+    public = signing.public_bytes(private)
+    key = SigningKey.objects.filter(key_id=signing.key_id(public)).first() or keys.register_key(
+        actor=verity.verifier,
+        organisation=verity.organisation,
+        name="Card",
+        public_key=signing.to_text(public),
+        proof=signing.sign(private, keys.proof_text(verity.organisation).encode()),
+        now=now,
+    )
+    return key, private
+
+
+def check(verity: Party, report: Report, now: datetime) -> None:
+    """Begin a verification and answer its checklist, as far as that has not happened."""
+    engage(verity, report.operator, report.period, now)
+    report.refresh_from_db(fields=["status"])
+    if report.status == "submitted":
+        verification.begin_verification(actor=verity.verifier, report=report, now=now)
+    if not report.checklist_answers.exists():
+        ChecklistAnswer.objects.bulk_create(
+            ChecklistAnswer(
+                report=report,
+                item=item,
+                outcome="done",
+                note="Looked at.",
+                answered_by=verity.reviewer,
+                answered_at=now,
+            )
+            for item in CHECKLIST
+        )
+
+
+def judge(
+    verity: Party,
+    report: Report,
+    opinion: str = "positive",
+    findings: str = "",
+    *,
+    now: datetime,
+    actor: User | None = None,
+) -> VerifierStatement:
+    """Let a verifier check a report, state its opinion and sign it."""
+    check(verity, report, now)
+    key, private = verifiers_key(verity, now)
+    stated: dict[str, Any] = {
+        "actor": actor or verity.verifier,
+        "report": report,
+        "opinion": opinion,
+        "findings": findings,
+        "key_id": key.key_id,
+        "now": now,
+    }
+    signature = signing.sign(private, verification.statement_to_sign(**stated))
+    return verification.verify_report(**stated, signature=signature)
 
 
 def operator(regulator: Regulator, scheme: Scheme, name: str, kind: str, cohort: str, first_year: int = YEAR) -> Party:

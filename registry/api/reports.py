@@ -26,6 +26,7 @@ from common.rest import DecimalQuantity, Digits, ExactDecimal
 from registry.api.bodies import own_operator, period_in_body
 from registry.api.schemes import PeriodFilter
 from registry.models import REPORT, EvidenceFile, Report, ReportLine, VerifierStatement
+from registry.selectors import open_to_verifiers
 from registry.services import reports
 from registry.services.drafting import evidence
 from registry.services.reports import LineInput, RowsRefused
@@ -128,11 +129,11 @@ class ReportFilters(filters.FilterSet):
 
 
 def visible_reports(view: "ScopedViewSet[Report] | ScopedViewSet[ReportLine]") -> "QuerySet[Report]":
-    """The reports that a request may see: those in scope; a verifier, who may judge them, sees every operator's."""
+    """The reports that a request may see: those in scope; a verifier sees those that it is appointed to check."""
     rows = Report.objects.select_related("operator__organisation", "period__scheme")
     organisation = organisation_of(view.request)
     if organisation.kind == "verifier" and has_role(user_of(view.request), organisation, "verifier"):
-        return rows.filter(kind=Report.Kind.OPERATOR)
+        return rows.filter(open_to_verifiers([organisation.pk]))
     return view.scope.filter(rows, "operator__organisation")
 
 

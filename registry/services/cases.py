@@ -534,7 +534,7 @@ def _correction(
         "nothing_verified",
         "Only an estimate is in force: file a report, or appeal against the estimate.",
     )
-    details = {"report": str(report.pk), "owed": verification.quantity_owed(operator.scheme, report), **details}
+    details = {"report": str(report.pk), "owed": verification.quantity_owed(report, now), **details}
     quantity = None
     if "figure" in details:
         quantity = half_up(exact(Decimal(details["figure"])) / exact(operator.scheme.unit_size))

@@ -21,7 +21,7 @@ from registry.importers import formats
 from registry.importers.lines import ImportedFile, ImportedLine
 from registry.importers.table import BadFile, RowError
 from registry.models import Draft, Operator, Period, Report, ReportLine, Scheme
-from registry.permissions import regulator_of, verifier_for
+from registry.permissions import appointment_for, regulator_of
 from registry.services import obligations
 from registry.services.drafting import evidence as files
 from registry.services.drafting import filing
@@ -176,7 +176,7 @@ def _file(
 def return_report(*, actor: User, report: Report, reason: str, now: datetime) -> Report:
     """Send a submitted report back with a reason; the operator corrects it by a new version."""
     if not _is_regulator(actor):
-        verifier_for(actor, report)
+        appointment_for(actor, report)
     require(bool(reason.strip()), "reason_missing", "Say why, in a sentence that the operator can act on.")
     report = locked(report)
     move(report, "returned", reason=reason)

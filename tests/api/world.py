@@ -13,9 +13,9 @@ from accounts.services import approvals
 from exchange.models import Market, Order, Trade
 from exchange.services import matching, orders, settlement
 from registry.models import AllocationRun, Case, ComplianceRecord, Period, Report, Sanction, Surrender, Transaction
-from registry.services import cases, reports, surrenders, transactions, transfers, verification
+from registry.services import cases, reports, surrenders, transactions, transfers
 from registry.services.reports import LineInput
-from tests.cast import LARGE_TRANSFER, OPENING, PERMIT_FLOP, REPORTING, Clock, Party, Regulator
+from tests.cast import LARGE_TRANSFER, OPENING, PERMIT_FLOP, REPORTING, Clock, Party, Regulator, judge
 
 Caller = Callable[..., APIClient]
 
@@ -154,7 +154,7 @@ def build_world(
         boundary="full stack",
         now=now,
     )
-    verification.verify_report(actor=verity.verifier, report=report, opinion="positive", findings="", now=now)
+    judge(verity, report, now=now)
     surrender = surrenders.surrender(
         actor=acme.initiator, operator=acme.operator, period=period, quantity=20, key=uuid4(), now=now
     )

@@ -10,8 +10,8 @@ from accounts.models import Approval, User
 from exchange.models import Market, Order
 from exchange.services import markets, matching, orders
 from registry.ledger.models import LedgerAccount
-from registry.models import AllocationRun, Case, Period, Report
-from registry.services import caps, cases, operators, reports, surrenders, transfers, verification
+from registry.models import AllocationRun, Case, MonitoringPlan, Period, Report, System
+from registry.services import caps, cases, operators, reports, surrenders, transfers
 from registry.services.reports import LineInput
 from tests.cast import (
     LARGE_TRANSFER,
@@ -23,11 +23,13 @@ from tests.cast import (
     Regulator,
     capped,
     co2e_scheme,
+    judge,
     operator,
     party,
     period_of,
     tell_the_opening,
 )
+from tests.registry.monitored import open_cluster, open_paris, submitted
 from tests.snapshots import Ready
 
 COLUMNS = (
@@ -75,6 +77,16 @@ class World:
             grounds="Counted twice.",
             now=REPORTING,
         )
+
+    @cached_property
+    def cluster(self) -> System:
+        """A cluster of Acme's behind a meter, at its site in Paris."""
+        return open_cluster(self.acme, open_paris(self.acme))
+
+    @cached_property
+    def plan(self) -> MonitoringPlan:
+        """Acme's monitoring plan, which waits for the desk."""
+        return submitted(self.acme, self.cluster)
 
     @property
     def account(self) -> LedgerAccount:
@@ -180,7 +192,7 @@ def build_world(
     verified = reports.submit_lines(
         actor=acme.initiator, operator=acme.operator, period=period, lines=[line], boundary="full stack", now=now
     )
-    verification.verify_report(actor=verity.verifier, report=verified, opinion="positive", findings="", now=now)
+    judge(verity, verified, now=now)
     submitted = reports.submit_lines(
         actor=borealis.initiator,
         operator=borealis.operator,

@@ -17,7 +17,7 @@ from registry.engine.policy import Policy
 from registry.invariants import INVARIANTS
 from registry.ledger.models import Asset, Balance, LedgerAccount
 from registry.models import Case, ComplianceRecord, Period, Report, Scheme, Surrender, Transaction
-from registry.services import cases, compliance, reports, surrenders, verification
+from registry.services import cases, compliance, reports, surrenders
 from registry.services.reports import LineInput
 from registry.standing import Standing, records
 from tests import cast
@@ -48,9 +48,7 @@ class Stage:
     def report(self, party: Party, permits: int, at: datetime | None = None, of: Period | None = None) -> Report:
         """Let an operator report, and Verity verify it."""
         filed = self.file(party, permits, at, of)
-        verification.verify_report(
-            actor=self.verity.verifier, report=filed, opinion="positive", findings="", now=self.clock.now()
-        )
+        cast.judge(self.verity, filed, now=self.clock.now())
         filed.refresh_from_db()
         return filed
 

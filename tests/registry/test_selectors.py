@@ -65,6 +65,8 @@ def test_who_may_open_which_report(
     assert sees(acme.viewer) == {filed}
     assert sees(borealis.viewer) == {estimated}
     assert sees(cobalt.viewer) == set()
+    assert sees(verity.viewer) == sees(verity.verifier, verifies=True) == set()
+    cast.engage(verity, filed.operator, filed.period, cast.REPORTING)
     assert sees(verity.viewer) == set()
     assert sees(verity.verifier, verifies=True) == {filed}
     assert sees(auditor.auditor) == sees(regulator.desk) == {filed, estimated}

@@ -13,7 +13,7 @@ from common.invariants import check_all
 from registry import selectors
 from registry.invariants import INVARIANTS as REGISTRY
 from registry.models import ComplianceRecord, Operator, Period, Report, Sanction
-from registry.services import compliance, estimates, operators, reports, surrenders, verification
+from registry.services import compliance, estimates, operators, reports, surrenders
 from registry.services.reports import LineInput
 from registry.standing import records
 from tests import cast
@@ -37,7 +37,7 @@ def reported(verity: Party, period: Period, clock: Clock) -> Reporting:
             boundary="full stack",
             now=at,
         )
-        verification.verify_report(actor=verity.verifier, report=filed, opinion="positive", findings="", now=at)
+        cast.judge(verity, filed, now=at)
         filed.refresh_from_db()
         return filed
 

@@ -28,7 +28,7 @@ from registry.models import (
     VerifierStatement,
 )
 from registry.models.compliance import SANCTION
-from registry.services import allocation, compliance, reports, surrenders, verification
+from registry.services import allocation, compliance, reports, surrenders
 from registry.services.drafting import evidence
 from registry.services.reports import LineInput
 from tests import cast
@@ -61,7 +61,7 @@ def told(acme: Party, borealis: Party, verity: Party, regulator: Regulator, peri
         boundary="full stack",
         now=clock.now(),
     )
-    verification.verify_report(actor=verity.verifier, report=report, opinion="positive", findings="", now=clock.now())
+    cast.judge(verity, report, now=clock.now())
     surrenders.surrender(
         actor=acme.trader, operator=acme.operator, period=period, quantity=60, key=cast.key(), now=clock.now()
     )

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from common.errors import Refused
 from registry.engine.policy import Regime, Scope, Tier
+from registry.engine.scope import ACTIVITIES
 from registry.models import Sanction
 from registry.services import regimes, sanctions
 from tests import cast
@@ -42,7 +43,7 @@ def test_a_target_replaces_surrender_and_its_excess_is_charged_once(
     stage: Stage, govern: Ruling, acme: Party, client: Client
 ) -> None:
     """200 used against a target of 150: 50 x 20.00, and no permit is owed."""
-    govern(scope=Scope(tiers=(FULL, TARGET)))
+    govern(scope=Scope(ACTIVITIES, tiers=(FULL, TARGET)))
     stage.report(acme, 200)
     priced(stage)
 
@@ -63,7 +64,7 @@ def test_passing_the_bound_costs_whoever_tells_nobody(
     stage: Stage, govern: Ruling, acme: Party, tells: bool, charged: int
 ) -> None:
     """Below 100 one only notifies; 120 used in 2027 pass the bound: 50.00 avoided + 120 x 20.00, unless told."""
-    govern(scope=Scope(tiers=(Tier(Regime.FULL, threshold_in=Decimal(100)), NOTIFY)))
+    govern(scope=Scope(ACTIVITIES, tiers=(Tier(Regime.FULL, threshold_in=Decimal(100)), NOTIFY)))
     stage.report(acme, 80)
     assert stage.standing(acme).owed == 0
     stage.period = stage.next_year()
@@ -84,7 +85,7 @@ def test_passing_the_bound_costs_whoever_tells_nobody(
 
 def test_who_opts_in_owes_like_the_others_and_stays_for_some_years(stage: Stage, govern: Ruling, acme: Party) -> None:
     """Acme chooses 2026 and may leave for 2028."""
-    govern(scope=Scope(tiers=(FULL, OPT_IN)))
+    govern(scope=Scope(ACTIVITIES, tiers=(FULL, OPT_IN)))
     regimes.opt_in(actor=acme.initiator, operator=operator(acme), year=2026, now=OPENING)
     stage.report(acme, 80)
     assert stage.standing(acme).owed == 80
@@ -100,7 +101,11 @@ def test_who_opts_in_owes_like_the_others_and_stays_for_some_years(stage: Stage,
 
 def test_who_only_reports_owes_nothing(stage: Stage, govern: Ruling, acme: Party) -> None:
     """A tier of reports stands beside the ladder."""
-    govern(scope=Scope(tiers=(FULL, Tier(Regime.REPORT_ONLY, measure="training_flop", threshold_in=Decimal(10**19)))))
+    govern(
+        scope=Scope(
+            ACTIVITIES, tiers=(FULL, Tier(Regime.REPORT_ONLY, measure="training_flop", threshold_in=Decimal(10**19)))
+        )
+    )
 
     stage.report(acme, 80)
 

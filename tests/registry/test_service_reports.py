@@ -417,9 +417,11 @@ class TestReturn:
         self, type_lines: File, verity: Party, regulator: Regulator, who: str
     ) -> None:
         actor = verity.verifier if who == "verifier" else regulator.desk
+        filed = type_lines()
+        cast.engage(verity, filed.operator, filed.period, cast.REPORTING)
 
         returned = reports.return_report(
-            actor=actor, report=type_lines(), reason="Where is the second site?", now=cast.REPORTING
+            actor=actor, report=filed, reason="Where is the second site?", now=cast.REPORTING
         )
 
         assert (returned.status, returned.return_reason) == ("returned", "Where is the second site?")

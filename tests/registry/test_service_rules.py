@@ -456,8 +456,8 @@ def test_an_export_of_a_day_has_only_what_holds_on_it(scheme: Scheme, change: Ca
     names = [[r["name"] for r in rules.export(scheme, on=day)["rules"]] for day in (date(2028, 1, 1), date(2029, 1, 1))]
 
     assert names == [
-        ["cap.lock_years", "sanction.rate_minor", "transactions.large_transfer"],
-        ["sanction.rate_minor", "transactions.large_transfer"],
+        ["scope.activities", "cap.lock_years", "sanction.rate_minor", "transactions.large_transfer"],
+        ["scope.activities", "sanction.rate_minor", "transactions.large_transfer"],
     ]
 
 

@@ -11,7 +11,7 @@ from accounts.services import organisations
 from common.errors import Forbidden, Refused
 from registry import selectors
 from registry.models import Obligation, Period, Report, VerifierStatement
-from registry.services import estimates, operators, reports, verification
+from registry.services import estimates, operators, reports
 from registry.services.reports import LineInput
 from tests import cast
 from tests.cast import MICROSECOND, Clock, Party, Regulator
@@ -41,14 +41,8 @@ def judge(verity: Party, clock: Clock) -> Callable[..., VerifierStatement]:
     """Let Verity state an opinion."""
 
     def judge(report: Report, opinion: str = "positive", **changes: object) -> VerifierStatement:
-        arguments = {
-            "actor": verity.verifier,
-            "report": report,
-            "opinion": opinion,
-            "findings": "" if opinion == "positive" else "One meter was read late.",
-            "now": clock.now(),
-        }
-        return verification.verify_report(**(arguments | changes))  # type: ignore[arg-type]
+        arguments = {"findings": "" if opinion == "positive" else "One meter was read late.", "now": clock.now()}
+        return cast.judge(verity, report, opinion, **(arguments | changes))  # type: ignore[arg-type]
 
     return judge
 
@@ -194,6 +188,8 @@ class TestIndependence:
         acme: Party,
         verity: Party,
     ) -> None:
+        report = filed()
+        cast.engage(verity, report.operator, report.period, cast.OPENING)
         organisations.grant_role(
             actor=regulator.senior,
             user=verity.verifier,
@@ -203,7 +199,7 @@ class TestIndependence:
         )
 
         with pytest.raises(Forbidden) as refused:
-            judge(filed())
+            judge(report)
 
         assert refused.value.code == "verifier_not_independent"
 
@@ -216,6 +212,7 @@ class TestIndependence:
         verity: Party,
     ) -> None:
         report = filed()
+        cast.engage(verity, report.operator, report.period, cast.OPENING)
         organisations.grant_role(
             actor=regulator.senior,
             user=acme.initiator,
@@ -239,6 +236,8 @@ class TestIndependence:
         regulator: Regulator,
         verity: Party,
     ) -> None:
+        report = filed()
+        cast.engage(verity, report.operator, report.period, cast.OPENING)
         organisations.change_status(
             actor=regulator.senior,
             organisation=verity.organisation,
@@ -248,7 +247,7 @@ class TestIndependence:
         )
 
         with pytest.raises(Forbidden):
-            judge(filed())
+            judge(report)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 
 from common.errors import Refused
 from registry.models import ObligationEvent, Period, Report, Surrender
-from registry.services import due, outages, reports, surrenders, verification, year
+from registry.services import due, outages, reports, surrenders, year
 from registry.services.reports import LineInput
-from tests.cast import PERMIT_FLOP, REPORTING, Clock, Party, Regulator
+from tests.cast import PERMIT_FLOP, REPORTING, Clock, Party, Regulator, judge
 from tests.registry.stories.told import close_registry, log, owe
 
 
@@ -31,7 +31,7 @@ def test_the_same_report_again_is_the_first_one_even_after_it_was_verified(
 ) -> None:
     clock.move_to(REPORTING)
     first = file(acme, period, PERMIT_FLOP)
-    verification.verify_report(actor=verity.verifier, report=first, opinion="positive", findings="", now=clock.now())
+    judge(verity, first, now=clock.now())
 
     again = file(acme, period, PERMIT_FLOP)
 
