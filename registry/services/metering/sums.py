@@ -139,7 +139,7 @@ def _summed(readings: QuerySet[MeterReading]) -> dict[UUID, Sums]:
 
 def _totals(readings: QuerySet[MeterReading], runs: Mapping[UUID, MeterRun]) -> dict[UUID, MeterReading]:
     """Return the latest totals of each run; those without a run id go to the API run that they fit."""
-    latest = list(readings.order_by("run", "-stamp", "-id").distinct("run").defer("sent"))
+    latest = list(readings.order_by("run_id", "-stamp", "-id").distinct("run_id").defer("sent"))
     unnamed = [total for total in latest if runs[total.run_id].client_run is None]
     fits = _Fits({runs[total.run_id].experiment_id for total in unnamed}, runs)
     found = {total.run_id: total for total in latest if runs[total.run_id].client_run is not None}
@@ -160,7 +160,7 @@ class _Fits:
         candidates = [pk for group in self.by_machine.values() for pk in group]
         rows = (
             MeterReading.objects.filter(run__in=candidates, kind="increment")
-            .order_by("run", "measured_at", "id")
+            .order_by("run_id", "measured_at", "id")
             .values_list("run", "energy_kwh")
         )
         self.so_far = {
