@@ -166,6 +166,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-markets": {"task": "exchange.sweep_markets", "schedule": schedule(timedelta(seconds=5))},
     "continue-closings": {"task": "exchange.continue_closings", "schedule": schedule(timedelta(seconds=60))},
     "run-due-work": {"task": "registry.run_due_work", "schedule": schedule(timedelta(seconds=60))},
+    "sweep-uploads": {"task": "registry.sweep_uploads", "schedule": schedule(timedelta(seconds=30))},
     "carry-out-transactions": {
         "task": "registry.carry_out_transactions",
         "schedule": schedule(timedelta(seconds=60)),

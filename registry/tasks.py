@@ -1,9 +1,12 @@
 """The registry's work as Celery tasks. Late, lost or doubled, they change nothing."""
 
+import uuid
+
 from celery import shared_task
 
 from common import clock
 from registry.services import cases, due, enforcement, groups, identity, transactions, year
+from registry.services.drafting import uploads
 from registry.services.transactions import trust
 
 
@@ -40,3 +43,15 @@ def keep_identity() -> None:
 def look_at_limits() -> None:
     """Find the holding limits that the turn of a year or new rules breach."""
     groups.find_rollover_breaches(now=clock.now())
+
+
+@shared_task(name="registry.read_upload", acks_late=True, ignore_result=True)
+def read_upload(upload_id: str) -> None:
+    """Read an upload into its draft for a turn; if some of it is left, ring again and let others work."""
+    uploads.read(uuid.UUID(upload_id))
+
+
+@shared_task(name="registry.sweep_uploads", acks_late=True, ignore_result=True)
+def sweep_uploads() -> None:
+    """Wake a reader for every upload whose bell was lost or whose reader died."""
+    uploads.sweep()

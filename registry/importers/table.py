@@ -102,45 +102,87 @@ def bad_file(content: bytes, table: Table, errors: Collection[RowError]) -> BadF
 
 def read_table(content: bytes, *, required: Collection[str], limits: Limits) -> Table:
     """Read a CSV file; a file that cannot be read at all comes back without rows and with its errors."""
-    too_early = _unreadable(content, limits)
+    too_early = unreadable(content, limits)
     if too_early:
         return Table((), (), (too_early,))
-    text = content.decode("utf-8-sig", errors="surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    columns: tuple[str, ...] = ()
-    rows: list[Row] = []
-    errors: list[RowError] = []
+    header = read_header(content.decode("utf-8-sig", errors="surrogateescape"), required=required, limits=limits)
+    if header.errors:
+        return Table(header.columns[: limits.max_columns], (), header.errors)
+    read = read_rows(header.rest, header.columns, header.line, limits=limits, most=limits.max_rows)
+    return Table(header.columns, read.rows, read.errors or nothing_read(header.columns, bool(read.rows)))
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first record of a file: its columns or its errors, the text below it, and the line that begins there."""
+
+    columns: tuple[str, ...]
+    errors: tuple[RowError, ...]
+    rest: str
+    line: int
+
+
+@dataclass(frozen=True)
+class RowsRead:
+    """Records with their errors; `is_broken` says that nothing below them can or will be read."""
+
+    rows: tuple[Row, ...]
+    errors: tuple[RowError, ...]
+    line: int
+    is_broken: bool
+
+
+def read_header(text: str, *, required: Collection[str], limits: Limits) -> Header:
+    """Read the first record that is not an empty line."""
+    source = io.StringIO(text, newline="")
+    reader = csv.reader(source, strict=True)
     line = 1
     try:
         for cells in reader:
             starts_at, line = line, reader.line_num + 1
+            if cells:
+                columns = tuple(cell.strip() for cell in cells)
+                errors = header_errors(columns, starts_at, required, limits)
+                return Header(columns, tuple(errors), text[source.tell() :], line)
+    except csv.Error as fault:
+        return Header((), (_csv_error(fault, reader.line_num, ()),), "", reader.line_num)
+    return Header((), nothing_read((), False), "", line)
+
+
+def read_rows(text: str, columns: tuple[str, ...], line: int, *, limits: Limits, most: int) -> RowsRead:
+    """Read the records of a text that begins with one; at most so many, and no more once most are errors."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    before = line - 1
+    rows: list[Row] = []
+    errors: list[RowError] = []
+    try:
+        for cells in reader:
+            starts_at, line = line, before + reader.line_num + 1
             if not cells:
                 continue
-            if not columns:
-                columns = tuple(cell.strip() for cell in cells)
-                errors += header_errors(columns, starts_at, required, limits)
-                if errors:
-                    return Table(columns[: limits.max_columns], (), tuple(errors))
-                continue
-            if len(rows) == limits.max_rows:
+            if len(rows) == most:
                 sentence = f"The file has more than {limits.max_rows:,} rows: send it in parts."
-                return Table(
-                    columns, tuple(rows), (*errors, RowError(starts_at, columns[0], "too_many_rows", sentence))
-                )
+                errors.append(RowError(starts_at, columns[0], "too_many_rows", sentence))
+                return RowsRead(tuple(rows), tuple(errors), line, is_broken=True)
             faults = row_errors(columns, cells, starts_at, limits)
             if faults:
                 errors += faults
                 if _too_many(errors, starts_at, columns, limits):
-                    break
+                    return RowsRead(tuple(rows), tuple(errors), line, is_broken=True)
             else:
                 rows.append(Row(starts_at, dict(zip(columns, cells, strict=True))))
     except csv.Error as fault:
-        errors.append(_csv_error(fault, reader.line_num, columns))
-    if not rows and not errors:
-        errors.append(
-            RowError(1, _name(columns, 0), "no_rows", "The file has no rows below its header: nothing to read.")
-        )
-    return Table(columns, tuple(rows), tuple(errors))
+        errors.append(_csv_error(fault, before + reader.line_num, columns))
+        return RowsRead(tuple(rows), tuple(errors), line, is_broken=True)
+    return RowsRead(tuple(rows), tuple(errors), line, is_broken=False)
+
+
+def nothing_read(columns: tuple[str, ...], has_rows: bool) -> tuple[RowError, ...]:
+    """Refuse a file that has nothing below its header."""
+    if has_rows:
+        return ()
+    sentence = "The file has no rows below its header: nothing to read."
+    return (RowError(1, _name(columns, 0), "no_rows", sentence),)
 
 
 class Cells:
@@ -270,7 +312,7 @@ def _too_many(errors: list[RowError], line: int, columns: tuple[str, ...], limit
     return True
 
 
-def _unreadable(content: bytes, limits: Limits) -> RowError | None:
+def unreadable(content: bytes, limits: Limits) -> RowError | None:
     """Say why a file cannot be read at all."""
     if len(content) > limits.max_bytes:
         sentence = f"The file has {len(content):,} bytes: {limits.max_bytes:,} are allowed. Send it in parts."

@@ -8,6 +8,7 @@ depends on the program that shows them.
 import io
 import zipfile
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -27,6 +28,21 @@ MOST_PARTS = 200
 LONGEST_EXACT = 10**15
 """Whole numbers below this have all their digits in a spreadsheet."""
 
+UNREADABLE = (
+    InvalidFileException,
+    DefusedXmlException,
+    ParseError,
+    zipfile.BadZipFile,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OSError,
+)
+"""The library fails in as many ways as a file can be broken; none of them is the reader's fault."""
+_NOT_READABLE = RowError(1, "column 1", "bad_xlsx", "This is no XLSX file we can read: save it anew.")
+
 
 def is_xlsx(content: bytes) -> bool:
     """Say whether the bytes begin like an XLSX file, whatever its name."""
@@ -41,33 +57,63 @@ def read_any(content: bytes, *, required: Collection[str], limits: Limits) -> Ta
 
 def read_xlsx(content: bytes, *, required: Collection[str], limits: Limits) -> Table:
     """Read the first sheet of an XLSX file; one that cannot be read comes back without rows and with its errors."""
-    refused = _unreadable(content, limits)
+    refused = unreadable(content, limits)
     if refused is not None:
         return Table((), (), (refused,))
     try:
         return _read(content, required, limits)
-    except (
-        InvalidFileException,
-        DefusedXmlException,
-        ParseError,
-        zipfile.BadZipFile,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        OSError,
-    ):  # the library fails in as many ways as a file can be broken; none of them is the reader's fault
-        return Table((), (), (RowError(1, "column 1", "bad_xlsx", "This is no XLSX file we can read: save it anew."),))
+    except UNREADABLE:
+        return Table((), (), (_NOT_READABLE,))
 
 
 def _read(content: bytes, required: Collection[str], limits: Limits) -> Table:
+    """Read a sheet whole."""
+    columns: tuple[str, ...] = ()
+    rows: list[Row] = []
+    errors: list[RowError] = []
+    for record in _records(content, required, limits):
+        columns = record.columns
+        errors += record.errors
+        if record.row is not None:
+            rows.append(record.row)
+        if len(errors) >= limits.max_errors:
+            break
+    return Table(columns, tuple(rows), tuple(errors))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a sheet or what is wrong with it; the header is a record without a row."""
+
+    columns: tuple[str, ...]
+    line: int
+    row: Row | None
+    errors: tuple[RowError, ...]
+
+
+def stream_xlsx(content: bytes, *, required: Collection[str], limits: Limits) -> Iterator[Record]:
+    """Yield the header and then the rows of the first sheet, one by one; a file that cannot be read is one error."""
+    refused = unreadable(content, limits)
+    if refused is not None:
+        yield Record((), 1, None, (refused,))
+        return
+    records = _records(content, required, limits)
+    while True:
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        except UNREADABLE:
+            yield Record((), 1, None, (_NOT_READABLE,))
+            return
+        yield record
+
+
+def _records(content: bytes, required: Collection[str], limits: Limits) -> Iterator[Record]:
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
     try:
         columns: tuple[str, ...] = ()
-        rows: list[Row] = []
-        errors: list[RowError] = []
-        blank = 0
+        count = blank = 0
         for line, values in enumerate(_rows(book), start=1):
             if all(value is None or value == "" for value in values):
                 blank += 1
@@ -76,28 +122,25 @@ def _read(content: bytes, required: Collection[str], limits: Limits) -> Table:
                 continue
             if not columns:
                 columns = tuple(str(value).strip() if value is not None else "" for value in _trimmed(values))
-                errors += header_errors(columns, line, required, limits)
+                errors = tuple(header_errors(columns, line, required, limits))
+                yield Record(columns[: limits.max_columns], line, None, errors)
                 if errors:
-                    return Table(columns[: limits.max_columns], (), tuple(errors))
+                    return
                 continue
-            if len(rows) == limits.max_rows:
+            if count == limits.max_rows:
                 sentence = f"The file has more than {limits.max_rows:,} rows: send it in parts."
-                return Table(columns, tuple(rows), (*errors, RowError(line, columns[0], "too_many_rows", sentence)))
+                yield Record(columns, line, None, (RowError(line, columns[0], "too_many_rows", sentence),))
+                return
+            count += 1
             cells, faults = _cells(columns, values, line)
             faults += row_errors(columns, cells, line, limits)
-            if faults:
-                errors += faults
-                if len(errors) >= limits.max_errors:
-                    break
-            else:
-                rows.append(Row(line, dict(zip(columns, cells, strict=True))))
+            row = None if faults else Row(line, dict(zip(columns, cells, strict=True)))
+            yield Record(columns, line, row, tuple(faults))
     finally:
         book.close()
-    if not rows and not errors:
-        errors.append(
-            RowError(1, columns[0] if columns else "column 1", "no_rows", "The sheet has no rows below its header.")
-        )
-    return Table(columns, tuple(rows), tuple(errors))
+    if not count:
+        name = columns[0] if columns else "column 1"
+        yield Record(columns, 1, None, (RowError(1, name, "no_rows", "The sheet has no rows below its header."),))
 
 
 def _rows(book: Any) -> Iterator[tuple[Any, ...]]:
@@ -151,7 +194,7 @@ def _text(value: Any) -> tuple[str, str, str]:
     return text, "", ""
 
 
-def _unreadable(content: bytes, limits: Limits) -> RowError | None:
+def unreadable(content: bytes, limits: Limits) -> RowError | None:
     """Say why a file must not even be opened. Only its table of contents is read."""
     if len(content) > limits.max_bytes:
         sentence = f"The file has {len(content):,} bytes: {limits.max_bytes:,} are allowed. Send it in parts."

@@ -100,7 +100,7 @@ def detach(*, actor: User, draft: Draft, file_id: int, now: datetime) -> None:
 def discard(*, actor: User, draft: Draft, now: datetime) -> Draft:
     """Give up a draft: its lines go, the files that were received stay."""
     require_reporter(actor, draft.operator)
-    draft = Draft.objects.select_for_update(of=("self",)).get(pk=draft.pk)
+    draft = Draft.objects.select_for_update(of=("self",), no_key=True).get(pk=draft.pk)
     DRAFT.require(draft.status, "discarded")
     draft.uploads.exclude(status="removed").update(status="removed", ended_at=now)
     DraftLine.objects.filter(draft=draft)._raw_delete(DraftLine.objects.db)
@@ -131,7 +131,7 @@ def locked(draft: Draft) -> Draft:
     """Lock an open draft for a change."""
     assert_in_transaction()
     draft = (
-        Draft.objects.select_for_update(of=("self",))
+        Draft.objects.select_for_update(of=("self",), no_key=True)
         .select_related("operator__organisation", "operator__scheme", "period")
         .get(pk=draft.pk)
     )

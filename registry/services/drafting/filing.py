@@ -74,7 +74,7 @@ def file(
     assert_in_transaction()
     period, received_at = receipts.receive(draft.period_id)
     operator = operators.locked(draft.operator)
-    draft = Draft.objects.select_for_update(of=("self",)).get(pk=draft.pk)
+    draft = Draft.objects.select_for_update(of=("self",), no_key=True).get(pk=draft.pk)
     require_reporter(actor, operator)
     require_liable(operator, period)
     boundary = boundary.strip()

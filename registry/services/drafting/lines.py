@@ -4,27 +4,28 @@ Energy of computers takes the PUE of its workload's site and year; energy of a s
 the hours of a line where its moments and its zone's hourly series are known, and from its country's factor otherwise.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from itertools import islice
-from uuid import UUID
 
 from common.database import assert_in_transaction
+from common.quantities import MAX_FLOP
 from registry.engine.emissions import ItEnergy
 from registry.engine.factors import BUILT_IN, WORLD, FactorTable
 from registry.engine.monitoring import DEFAULT_PUE
 from registry.engine.rounding import EXACT_DECIMALS
 from registry.importers.lines import ImportedLine
 from registry.importers.table import Flag, RowError
-from registry.models import Draft, DraftLine, HourlyIntensity, ReportLine, Workload
+from registry.models import Draft, DraftLine, HourlyIntensity, ReportLine, Upload, Workload
 from registry.services.grid import intensities
 from registry.services.monitoring import sites
 from registry.services.versions import RowsRefused
 
 KWH_PLACES, GRAM_PLACES = 12, 6
 """How finely energy and emissions are kept; finer digits of a measurement are rounded half-up, line by line."""
+MOST_KWH, MOST_GRAMS = Decimal(10**17), Decimal(10**23)
 SHOWN_FLAGS = 20
 """Flags of one kind that are listed one by one; the next one counts the rest."""
 
@@ -100,6 +101,14 @@ class Flags:
         ]
 
 
+class Unanswered(Exception):
+    """A question to the database came up while its connection was busy."""
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        super().__init__()
+        self.ask = ask
+
+
 class Valuation:
     """Turns imported lines into lines of one draft: what the source does not say comes from the workload or the form.
 
@@ -114,8 +123,11 @@ class Valuation:
         workload: Workload | None = None,
         activity: str = "",
         factors: FactorTable = BUILT_IN,
+        upload: Upload | None = None,
     ) -> None:
         self.draft = draft
+        self.upload = upload
+        self.may_ask = True
         self.at = at
         self.workload = workload
         self.activity = workload.activity if workload else activity
@@ -138,14 +150,20 @@ class Valuation:
     def pue(self, year: int) -> tuple[Decimal, bool]:
         """Return the PUE of the workload's site in a year; without a workload it is the conservative default."""
         if year not in self._pue:
+            self._require_asking(lambda: self.pue(year))
             self._pue[year] = sites.pue(self.workload.system.site, year) if self.workload else (DEFAULT_PUE, False)
         return self._pue[year]
 
     def has_hours(self, zone: str) -> bool:
         """Say whether hourly figures of a zone were loaded."""
         if zone not in self._hourly:
+            self._require_asking(lambda: self.has_hours(zone))
             self._hourly[zone] = bool(zone) and HourlyIntensity.objects.filter(zone=zone).exists()
         return self._hourly[zone]
+
+    def _require_asking(self, ask: Callable[[], object]) -> None:
+        if not self.may_ask:
+            raise Unanswered(ask)
 
     def draft_lines(self, lines: Iterable[ImportedLine], flags: Flags, errors: list[RowError]) -> Iterator[DraftLine]:
         """Yield the draft's lines; a line that lacks its activity adds an error instead."""
@@ -164,6 +182,7 @@ class Valuation:
         zone = line.zone or self.zone
         made = DraftLine(
             draft=self.draft,
+            upload=self.upload,
             key=line.key,
             source_line=line.line,
             label=line.label[:200],
@@ -183,6 +202,10 @@ class Valuation:
             kwh = self._site_kwh(line, flags)
             made.energy_kwh = kept_kwh(kwh)
             self._emit(made, kwh, line, flags)
+        if made.energy_kwh >= MOST_KWH or made.co2e_g >= MOST_GRAMS or not 0 <= line.flop < MAX_FLOP:
+            sentence = "This figure is larger than anything that can be kept: check its unit."
+            errors.append(RowError(line.line, "energy", "number_out_of_range", sentence))
+            return None
         return made
 
     def _tier(self, line: ImportedLine, flags: Flags) -> int | None:
@@ -245,6 +268,7 @@ class Valuation:
     def _year(self, zone: str, year: int) -> tuple[tuple[int, ...], str] | None:
         """Return the hours of a year in millionths of a gram, and the sets they are of."""
         if (zone, year) not in self._series:
+            self._require_asking(lambda: self._year(zone, year))
             begin = datetime(year, 1, 1, tzinfo=UTC)
             end = datetime(year + 1, 1, 1, tzinfo=UTC)
             known = HourlyIntensity.objects.filter(zone=zone, hour__gte=begin, hour__lt=end)
@@ -259,11 +283,6 @@ COPIED = (
     "factor_g_per_kwh", "factor_source",
 )  # fmt: skip
 """The columns of a draft's line in the order in which COPY writes them."""
-
-
-def copied(line: DraftLine, upload_id: UUID | None) -> tuple[object, ...]:
-    """Return a line as COPY writes it."""
-    return (line.draft_id, upload_id, *(getattr(line, name) for name in COPIED[2:]))
 
 
 def put(lines: Iterable[ImportedLine], valuation: Valuation, flags: Flags) -> None:
