@@ -56,6 +56,22 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         "measured report": (reverse("report", args=[world.measured.pk]), {404: {"borealis viewer"}}),
         "evidence": (reverse("evidence", args=[world.measured.pk]), {404: {"borealis viewer"}}),
         "typed evidence": (reverse("evidence", args=[world.verified.pk]), {404: everybody}),
+        "sites": (reverse("sites"), {}),
+        "new site": (reverse("site-new"), {}),
+        "site": (reverse("site", args=[world.cluster.site_id]), {404: {"borealis viewer"}}),
+        "new system": (reverse("system-new", args=[world.cluster.site_id]), {404: {"borealis viewer"}}),
+        "system": (reverse("system", args=[world.cluster.pk]), {404: {"borealis viewer"}}),
+        "proof": (
+            reverse("system-proof", args=[world.cluster.pk, world.cluster.proofs.get().pk]),
+            {404: {"borealis viewer"}},
+        ),
+        "end of a workload": (
+            reverse("workload-end", args=[world.cluster.workloads.get().pk]),
+            {404: {"borealis viewer"}},
+        ),
+        "models": (reverse("models"), {}),
+        "plans": (reverse("plans"), {}),
+        "plan": (reverse("plan", args=[world.plan.pk]), {404: {"borealis viewer"}}),
         "compliance": (reverse("compliance"), {403: {"verifier"}}),
         "compliance of a period": (reverse("compliance-period", args=[code]), {403: {"verifier"}}),
         "compliance of the pilot": (
@@ -154,7 +170,8 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
     answers = {
         address: client.get(address).status_code
         for address in (
-            "/markets/nowhere/", "/markets/nowhere/live/",
+            "/markets/nowhere/", "/markets/nowhere/live/", f"/sites/{nobody}/", f"/systems/{nobody}/",
+            f"/models/{nobody}/", f"/plans/{nobody}/", f"/plans/{nobody}/steps/boundary/", f"/workloads/{nobody}/end/",
             "/holdings/HR-1/nothing/", "/holdings/HR-1/nothing/statement.csv",
             f"/reports/{nobody}/", f"/reports/{nobody}/evidence/", f"/approvals/{nobody}/", "/compliance/nowhere-2026/",
             f"/runs/{nobody}/", f"/runs/{nobody}/document/", "/desk/periods/nowhere-2026/figures/",

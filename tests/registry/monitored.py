@@ -17,9 +17,20 @@ FIRST_OF_YEAR = date(YEAR, 1, 1)
 @pytest.fixture
 def paris(acme: Party) -> Site:
     """A site of Acme's that has run since last year."""
+    return open_paris(acme)
+
+
+@pytest.fixture
+def cluster(acme: Party, paris: Site) -> System:
+    """512 accelerators behind a meter, that train."""
+    return open_cluster(acme, paris)
+
+
+def open_paris(party: Party) -> Site:
+    """Record a site in Paris that has run since last year."""
     return sites.open_site(
-        actor=acme.initiator,
-        organisation=acme.organisation,
+        actor=party.initiator,
+        organisation=party.organisation,
         name="Paris",
         country="FRA",
         opened_on=date(YEAR - 1, 5, 1),
@@ -27,12 +38,11 @@ def paris(acme: Party) -> Site:
     )
 
 
-@pytest.fixture
-def cluster(acme: Party, paris: Site) -> System:
-    """512 accelerators behind a meter, that train."""
+def open_cluster(party: Party, site: Site) -> System:
+    """Record 512 accelerators behind a meter, with its bill as proof, and a run that trains on them."""
     cluster = systems.open_system(
-        actor=acme.initiator,
-        site=paris,
+        actor=party.initiator,
+        site=site,
         name="Cluster",
         hardware="H100 SXM",
         devices=512,
@@ -46,7 +56,7 @@ def cluster(acme: Party, paris: Site) -> System:
         now=OPENING,
     )
     workloads.open_workload(
-        actor=acme.initiator, system=cluster, name="Base model", kind="run", activity="training", now=OPENING
+        actor=party.initiator, system=cluster, name="Base model", kind="run", activity="training", now=OPENING
     )
     return cluster
 
