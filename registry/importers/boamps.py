@@ -27,7 +27,7 @@ from registry.engine.canonical import canonical_json, sha256
 from registry.engine.emissions import JOULES_PER_KWH, ItEnergy, SiteEnergy
 from registry.engine.rounding import EXACT_DECIMALS, exact
 from registry.importers.countries import country_iso3
-from registry.importers.document import Place, read_json_lines, refused, until_too_many
+from registry.importers.document import WHOLE_FILE, Place, read_documents, refused, until_too_many
 from registry.importers.lines import ImportedFile, ImportedLine, measurement_key
 from registry.importers.table import BadFile, Flag, Limits, RowError, sha256_hex
 
@@ -49,14 +49,14 @@ MEGAWATT = 1_000_000
 def parse_boamps(content: bytes, *, measures: str = "", limits: Limits = LIMITS) -> ImportedFile | BadFile:
     """Read BoAmps reports, or refuse the file with every error in it."""
     assert measures in MEASURES
-    root = read_json_lines(content, limits=limits)
-    if isinstance(root, RowError):
-        return refused(content, [root])
-    reports = [root.at(number) for number in range(len(root.value))] if isinstance(root.value, list) else [root]
+    documents = read_documents(content, limits=limits)
+    if isinstance(documents, RowError):
+        return refused(content, [documents])
+    errors = documents.errors
     lines: list[ImportedLine] = []
     flags: list[Flag] = []
     first: dict[str, int] = {}
-    for number, report in enumerate(until_too_many(reports, root.errors, limits), start=1):
+    for number, report in enumerate(until_too_many(documents.places, errors, limits), start=1):
         line = _report(report, measures, flags)
         if line is None:
             continue
@@ -66,10 +66,10 @@ def parse_boamps(content: bytes, *, measures: str = "", limits: Limits = LIMITS)
             )
         first.setdefault(line.key, number)
         lines.append(line)
-    if not reports:
-        root.refuse("no_rows", "The list holds no report: nothing to read.")
-    if root.errors:
-        return refused(content, root.errors)
+    if not lines and not errors:
+        errors.append(RowError(1, WHOLE_FILE, "no_rows", "The list holds no report: nothing to read."))
+    if errors:
+        return refused(content, errors)
     return ImportedFile(sha256_hex(content), "boamps", "0.1", tuple(lines), tuple(flags))
 
 

@@ -50,7 +50,7 @@ from registry.importers.table import (
     sha256_hex,
 )
 
-LIMITS = Limits(max_bytes=20_000_000, max_rows=200_000, max_columns=8, max_cell=200)
+LIMITS = Limits(max_bytes=20_000_000, max_rows=100_000, max_columns=8, max_cell=200)
 NVML_COLUMNS = ("timestamp", "device", "energy_mj")
 RAPL_COLUMNS = ("timestamp", "host", "domain", "energy_uj", "max_energy_range_uj")
 CHAIN = "chain"

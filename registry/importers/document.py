@@ -7,10 +7,11 @@ YAML is read as plain text, lists and tables: no tags, no merge keys, few aliase
 used. What JSON leaves open (a key twice, NaN, half a character) is refused, because two readers would differ in it.
 """
 
+import io
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,11 +23,13 @@ from registry.importers.lines import NOT_A_ZONE, ZONE
 from registry.importers.table import BYTE_ORDER_MARKS, BadFile, Cells, Limits, Row, RowError, sha256_hex
 
 MOST_DEPTH = 40
-MOST_NODES = 1_000_000
+MOST_NODES = 300_000
+"""Values of one document; where each line is one, of a line."""
+
 MOST_ALIASES = 100
 WHOLE_FILE = "/"
 
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)|[\[\]{}]', re.DOTALL)
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)|[\[\]{},]', re.DOTALL)
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _YAML_NOTHING = ("", "~", "null", "Null", "NULL")
 
@@ -165,12 +168,20 @@ def _written(value: Any) -> str:
     return str(value)
 
 
+@dataclass(frozen=True)
+class Documents:
+    """The documents of a file, and the errors that all of them add to while they are read."""
+
+    places: Iterator[Place]
+    errors: list[RowError]
+
+
 def refused(content: bytes, errors: Collection[RowError]) -> BadFile:
     """Refuse a file with its errors by line, those of one line in the order of reading."""
     return BadFile(sha256_hex(content), tuple(sorted(errors, key=lambda error: error.line)))
 
 
-def until_too_many(places: Collection[Place], errors: list[RowError], limits: Limits) -> Iterator[Place]:
+def until_too_many(places: Iterable[Place], errors: list[RowError], limits: Limits) -> Iterator[Place]:
     """Yield places until a file turns out to be nothing but errors or too long."""
     for number, place in enumerate(places):
         if len(errors) >= limits.max_errors:
@@ -196,23 +207,30 @@ def read_json(content: bytes, *, limits: Limits) -> Place | RowError:
         return fault.error
 
 
-def read_json_lines(content: bytes, *, limits: Limits) -> Place | RowError:
-    """Read one JSON document, or one on each line; lines come back as a list whose entries know their line."""
+def read_documents(content: bytes, *, limits: Limits) -> Documents | RowError:
+    """Read one JSON document, the entries of a list, or one document on each line; lines are parsed when used."""
     try:
         text = _decoded(content, limits)
-        lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-        if len(lines) == 1 or not _stands_alone(lines[0][1]):
-            return Place(_json(text), "", 1, [])
-        if len(lines) > limits.max_rows:
-            sentence = f"The file has more than {limits.max_rows:,} lines: send it in parts."
-            raise _Fault(lines[limits.max_rows][0], WHOLE_FILE, "too_many_rows", sentence)
-        entries = _List()
-        for number, line in lines:
-            entry = _json(line, number)
-            entries.append(_on_line(entry, number))
-        return Place(entries, "", 1, [])
+        first = next((line for line in io.StringIO(text) if line.strip()), "")
+        errors: list[RowError] = []
+        if len(first) < len(text.strip()) and _stands_alone(first):
+            return Documents(_on_lines(text, errors), errors)
+        root = Place(_json(text), "", 1, errors)
     except _Fault as fault:
         return fault.error
+    if not isinstance(root.value, list):
+        return Documents(iter((root,)), errors)
+    return Documents((root.at(number) for number in range(len(root.value))), errors)
+
+
+def _on_lines(text: str, errors: list[RowError]) -> Iterator[Place]:
+    """Yield the document of each line; one that cannot be read is an error, and reading goes on below it."""
+    for number, line in enumerate(io.StringIO(text), start=1):
+        if line.strip():
+            try:
+                yield Place(_json(line.strip(), number), "", number, errors)
+            except _Fault as fault:
+                errors.append(fault.error)
 
 
 def read_yaml(content: bytes, *, limits: Limits) -> Place | RowError:
@@ -251,19 +269,12 @@ def _stands_alone(line: str) -> bool:
         return False
 
 
-def _on_line(entry: Any, line: int) -> Any:
-    if isinstance(entry, dict):
-        table = _Table(entry)
-        table.line = line
-        return table
-    raise _Fault(line, WHOLE_FILE, "not_a_table", "Each line has to be one JSON object: correct this one.")
-
-
 def _json(text: str, line: int = 1) -> Any:
     """Parse JSON whose nesting has been measured, with its numbers as they were written."""
-    depth = deepest = 0
+    depth = deepest = parts = 0
     for match in _BRACKETS.finditer(text):
         bracket = match.group()
+        parts += bracket in "[{,"
         if bracket in "[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -272,6 +283,8 @@ def _json(text: str, line: int = 1) -> Any:
     if deepest > MOST_DEPTH:
         sentence = f"The file is nested {deepest:,} levels deep: {MOST_DEPTH} are allowed."
         raise _Fault(line, WHOLE_FILE, "too_deep", sentence)
+    if parts > MOST_NODES:
+        raise _Fault(line, WHOLE_FILE, "too_many_values", f"More than {MOST_NODES:,} values: send it in parts.")
     try:
         value = json.loads(
             text, parse_float=_Number, parse_int=_Number, parse_constant=_no_number, object_pairs_hook=_unique

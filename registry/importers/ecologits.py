@@ -23,7 +23,7 @@ from decimal import Decimal
 from registry.engine.canonical import sha256
 from registry.engine.emissions import SiteEnergy
 from registry.engine.rounding import EXACT_DECIMALS, exact
-from registry.importers.document import Place, read_json_lines, read_zone, refused, until_too_many
+from registry.importers.document import WHOLE_FILE, Place, read_documents, read_zone, refused, until_too_many
 from registry.importers.lines import ImportedFile, ImportedLine, measurement_key
 from registry.importers.table import BadFile, Flag, Limits, RowError, sha256_hex
 from registry.importers.telemetry import is_metrics, is_trace, requests_of_spans
@@ -56,27 +56,27 @@ def parse_ecologits(content: bytes, *, by_hour: bool = False, limits: Limits = L
 
     A file that is added up by hour has to hold whole hours: the same hour in another file is the same measurement.
     """
-    root = read_json_lines(content, limits=limits)
-    if isinstance(root, RowError):
-        return refused(content, [root])
-    documents = [root.at(number) for number in range(len(root.value))] if isinstance(root.value, list) else [root]
+    documents = read_documents(content, limits=limits)
+    if isinstance(documents, RowError):
+        return refused(content, [documents])
+    errors = documents.errors
     lines: list[ImportedLine] = []
     flags: list[Flag] = []
-    first: dict[str, Place] = {}
-    for place in until_too_many(list(_requests(documents)), root.errors, limits):
+    first: dict[str, tuple[int, str]] = {}
+    for place in until_too_many(_requests(documents.places), errors, limits):
         line = _request(place, flags, needs_time=by_hour)
         if line is None:
             continue
         if line.key in first:
-            other = first[line.key]
-            where = f"line {other.line}" if other.line != place.line else other.pointer
+            earlier, pointer = first[line.key]
+            where = f"line {earlier}" if earlier != place.line else pointer
             place.refuse("duplicate_request", f"This request already stands in {where}: keep one of the two.")
-        first.setdefault(line.key, place)
+        first.setdefault(line.key, (place.line, place.pointer))
         lines.append(line)
-    if not lines and not root.errors:
-        root.refuse("no_rows", "The file holds no request with impacts: nothing to read.")
-    if root.errors:
-        return refused(content, root.errors)
+    if not lines and not errors:
+        errors.append(RowError(1, WHOLE_FILE, "no_rows", "The file holds no request with impacts: nothing to read."))
+    if errors:
+        return refused(content, errors)
     if by_hour:
         lines = _by_hour(lines)
     return ImportedFile(sha256_hex(content), "ecologits", "", tuple(lines), tuple(flags))
@@ -136,7 +136,8 @@ def _request(place: Place, flags: list[Flag], *, needs_time: bool) -> ImportedLi
         seen.append(("", "request_id_missing", "No request id: the request is known by its content."))
     flags += [Flag(place.line, f"{impacts.pointer}/{name}".rstrip("/"), code, text) for name, code, text in seen]
     claimed = used_gwp if used_gwp is not None else gwp
-    identity = (provider, request_id) if request_id else (sha256(place.value)[:40],)
+    content_sha256 = sha256(place.value)
+    identity = (provider, request_id) if request_id else (content_sha256[:40],)
     return ImportedLine(
         line=place.line,
         key=measurement_key("ecologits", *identity),
@@ -152,7 +153,7 @@ def _request(place: Place, flags: list[Flag], *, needs_time: bool) -> ImportedLi
         tokens=tokens,
         claimed_co2e_g=EXACT_DECIMALS.scaleb(claimed.high, 3) if claimed is not None else None,
         tier=0,
-        evidence={**place.scalars(), "sha256": sha256(place.value)},
+        evidence={"sha256": content_sha256},
     )
 
 
@@ -160,6 +161,8 @@ def _impact(place: Place, name: str, unit: str, highest: Decimal, *, required: b
     """Read a value or a range; it stands there alone, or as the `value` of an impact that names its unit."""
     holder, field = place, name
     found = place.at(name)
+    if not found.has_value and not required:
+        return None
     if isinstance(found.value, dict) and "value" in found.value:
         written = found.text("unit")
         if written and written != unit:
@@ -223,4 +226,4 @@ def _sum(numbers: Iterable[Decimal]) -> Decimal:
 
 def _same(one: Decimal, other: Decimal) -> bool:
     """Say whether two figures are the same but for the tracer's binary floats."""
-    return abs(exact(one) - exact(other)) <= TOLERANCE * max(exact(one), exact(other))
+    return one == other or abs(exact(one) - exact(other)) <= TOLERANCE * max(exact(one), exact(other))

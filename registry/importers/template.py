@@ -15,8 +15,8 @@ from decimal import Decimal
 
 from registry.engine.canonical import sha256
 from registry.engine.emissions import ItEnergy, SiteEnergy
-from registry.importers import bulk
-from registry.importers.bulk import Column
+from registry.importers import blank
+from registry.importers.blank import Column
 from registry.importers.lines import NOT_A_ZONE, ZONE, ImportedFile, ImportedLine, measurement_key
 from registry.importers.table import BadFile, Cells, Flag, Limits, RowError, bad_file, cells_of, sha256_hex
 from registry.importers.xlsx import read_any
@@ -49,12 +49,12 @@ _ACTIVITY = re.compile("|".join(ACTIVITIES))
 
 def template_csv() -> bytes:
     """Return the empty table for any program."""
-    return bulk.template_csv(COLUMNS)
+    return blank.template_csv(COLUMNS)
 
 
 def template_xlsx() -> bytes:
     """Return the empty table for a spreadsheet, with a sheet that says what stands where."""
-    return bulk.template_xlsx(COLUMNS)
+    return blank.template_xlsx(COLUMNS)
 
 
 def parse_template(content: bytes, *, limits: Limits = LIMITS) -> ImportedFile | BadFile:

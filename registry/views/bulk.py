@@ -18,7 +18,7 @@ from common.downloads import csv_file, stored_file
 from common.errors import require_permission
 from common.forms import refusals_shown_in
 from registry.importers import bulk as tables
-from registry.importers.bulk import Column
+from registry.importers.blank import Column, template_csv, template_xlsx
 from registry.importers.table import RowError
 from registry.models import Surrender
 from registry.services import bulk
@@ -70,7 +70,7 @@ def surrenders(request: HttpRequest) -> HttpResponse:
 def template_file(request: HttpRequest, name: str, kind: Literal["csv", "xlsx"]) -> HttpResponse:
     """Return an empty table to fill in."""
     columns = _WORKS[name].columns  # type: ignore[index]
-    content = tables.template_csv(columns) if kind == "csv" else tables.template_xlsx(columns)
+    content = template_csv(columns) if kind == "csv" else template_xlsx(columns)
     return stored_file(f"bulk-{name}.{kind}", content)
 
 

@@ -134,6 +134,6 @@ def test_reports_may_stand_in_a_list_or_one_on_each_line() -> None:
         "boamps:quill-8",
     ]
     assert [line.line for line in read(parse_boamps(lines)).lines] == [1, 2]
-    assert faults(parse_boamps(lines + json_bytes(REPORT))) == [(3, "/2/header/reportId", "duplicate_report")]
+    assert faults(parse_boamps(lines + json_bytes(REPORT))) == [(3, "/header/reportId", "duplicate_report")]
     assert faults(parse_boamps(b"[]")) == [(1, "/", "no_rows")]
     assert faults(parse_boamps(b"[1]")) == [(1, "/0", "not_a_table")]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.importers import bulk
+from registry.importers import blank, bulk
 from registry.importers.bulk import SURRENDER_COLUMNS, TRANSFER_COLUMNS, SurrenderRow, TransferRow
 from registry.importers.table import BadFile
 from registry.ledger.models import account_number
@@ -110,18 +110,18 @@ def test_a_table_is_at_most_two_thousand_rows_and_two_million_bytes() -> None:
 
 
 @pytest.mark.parametrize("columns", [TRANSFER_COLUMNS, SURRENDER_COLUMNS])
-def test_templates_have_the_columns_that_are_read_and_nothing_else(columns: tuple[bulk.Column, ...]) -> None:
+def test_templates_have_the_columns_that_are_read_and_nothing_else(columns: tuple[blank.Column, ...]) -> None:
     read = bulk.read_transfers if columns is TRANSFER_COLUMNS else bulk.read_surrenders
-    for template in (bulk.template_csv(columns), bulk.template_xlsx(columns)):
+    for template in (blank.template_csv(columns), blank.template_xlsx(columns)):
         assert [code for _, _, code in faults(read(template))] == ["no_rows"]
-    book = openpyxl.load_workbook(io.BytesIO(bulk.template_xlsx(columns)))
+    book = openpyxl.load_workbook(io.BytesIO(blank.template_xlsx(columns)))
     assert book.active is not None
     assert [cell.value for cell in book.active[1]] == [column.name for column in columns]
-    assert bulk.template_xlsx(columns) == bulk.template_xlsx(columns)
+    assert blank.template_xlsx(columns) == blank.template_xlsx(columns)
 
 
 def test_a_filled_in_spreadsheet_reads_like_the_same_csv() -> None:
-    book = openpyxl.load_workbook(io.BytesIO(bulk.template_xlsx(TRANSFER_COLUMNS)))
+    book = openpyxl.load_workbook(io.BytesIO(blank.template_xlsx(TRANSFER_COLUMNS)))
     assert book.active is not None
     book.active.append([ACME, BOREALIS, "ai-flop-2026", 250, 25.4, "contract 7"])
     book.active.append([None, BOREALIS, "ai-flop-2026", "7", None, None])

@@ -7,9 +7,11 @@ import pytest
 from registry.importers.document import (
     MOST_ALIASES,
     MOST_DEPTH,
+    MOST_NODES,
+    Documents,
     Place,
+    read_documents,
     read_json,
-    read_json_lines,
     read_yaml,
     until_too_many,
 )
@@ -117,24 +119,35 @@ def test_text_of_nothing_but_open_quotes_is_refused() -> None:
         assert isinstance(json(content), RowError)
 
 
-def test_lines_know_their_line_and_a_single_document_may_span_many() -> None:
-    lines = read_json_lines(b'{"a": 1}\n\n{"a": [}\n', limits=LIMITS)
-    assert isinstance(lines, RowError)
-    assert (lines.line, lines.code) == (3, "bad_json")
+def test_each_line_may_be_a_document_and_every_bad_one_is_named() -> None:
+    documents = read_documents(b'{"a": 1}\n\n{"a": [}\n{"a": "x"}\n7', limits=LIMITS)
+    assert isinstance(documents, Documents)
 
-    lines = read_json_lines(b'{"a": 1}\n\n{"a": "x"}\n', limits=LIMITS)
-    assert isinstance(lines, Place)
-    assert lines.at(1).whole("a", 0, 9) is None
-    assert [(error.line, error.column, error.code) for error in lines.errors] == [(3, "/1/a", "not_a_number")]
+    read = [(place.line, place.whole("a", 0, 9) if place.is_group() else None) for place in documents.places]
 
-    whole = read_json_lines(b'{\n"a":\n1}', limits=LIMITS)
-    assert isinstance(whole, Place)
-    assert whole.whole("a", 0, 9) == 1
+    assert read == [(1, 1), (4, None), (5, None)]
+    assert [(error.line, error.column, error.code) for error in documents.errors] == [
+        (3, "/", "bad_json"),
+        (4, "/a", "not_a_number"),
+        (5, "/", "not_a_table"),
+    ]
 
-    assert isinstance(read_json_lines(b'{"a": 1}\n[]', limits=LIMITS), RowError)
-    too_many = read_json_lines(b'{"a": 1}\n' * 4, limits=LIMITS)
-    assert isinstance(too_many, RowError)
-    assert (too_many.line, too_many.code) == (4, "too_many_rows")
+
+@pytest.mark.parametrize("content", [b'{\n"a":\n1}', b'[{"a": 1}]', b'{"a": 1}', b'\n {"a": 1}\n\n'])
+def test_one_document_may_span_lines_or_stand_in_a_list(content: bytes) -> None:
+    documents = read_documents(content, limits=LIMITS)
+
+    assert isinstance(documents, Documents)
+    assert [place.whole("a", 0, 9) for place in documents.places] == [1]
+
+
+def test_values_are_counted_before_they_are_built() -> None:
+    limits = Limits(max_bytes=10**7, max_rows=3)
+
+    for content in (b"[" + b"1," * MOST_NODES + b"1]", b"[" + b"[]," * MOST_NODES):
+        found = read_json(content, limits=limits)
+        assert isinstance(found, RowError)
+        assert found.code == "too_many_values"
 
 
 def test_what_stands_in_the_wrong_shape_is_named_by_its_pointer() -> None:

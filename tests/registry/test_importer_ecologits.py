@@ -100,9 +100,9 @@ def test_a_wrong_field_is_named_by_its_pointer(document: Any, fault: tuple[str, 
 
 
 def test_a_request_counts_once() -> None:
-    assert faults(parse_ecologits(json_lines(request(1), request(2), request(1)))) == [(3, "/2", "duplicate_request")]
+    assert faults(parse_ecologits(json_lines(request(1), request(2), request(1)))) == [(3, "/", "duplicate_request")]
     unnamed = request(request_id=None)
-    assert faults(parse_ecologits(json_lines(unnamed, unnamed))) == [(2, "/1", "duplicate_request")]
+    assert faults(parse_ecologits(json_lines(unnamed, unnamed))) == [(2, "/", "duplicate_request")]
 
 
 def test_requests_can_be_added_up_by_model_and_utc_hour() -> None:

@@ -214,8 +214,7 @@ def test_options_of_any_kind_are_refused_by_name_or_used(options: Mapping[str, s
                 *options,
                 "queries",
                 "model",
-                "/1/timestamp",
-                "/0/timestamp",
+                "/timestamp",
             }
 
 
