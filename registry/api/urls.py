@@ -11,12 +11,14 @@ from registry.api import (
     cases,
     compliance,
     holdings,
+    monitoring,
     reports,
     rules,
     runs,
     schemes,
     transactions,
     transfers,
+    verifying,
 )
 
 router = SimpleRouter(use_regex_path=False)
@@ -78,6 +80,19 @@ urlpatterns = [
     path("reports/", reports.Reports.as_view({"get": "list", "post": "create"}), name="report-list"),
     path("reports/codecarbon/", reports.CodeCarbonFiles.as_view({"post": "create"}), name="report-codecarbon"),
     path("reports/<uuid:pk>/", reports.Reports.as_view({"get": "retrieve"}), name="report-detail"),
+    path("sites/", monitoring.Sites.as_view({"get": "list", "post": "create"}), name="site-list"),
+    path("sites/<uuid:pk>/", monitoring.Sites.as_view({"get": "retrieve"}), name="site-detail"),
+    path("systems/", monitoring.Systems.as_view({"get": "list", "post": "create"}), name="system-list"),
+    path("systems/<uuid:pk>/", monitoring.Systems.as_view({"get": "retrieve"}), name="system-detail"),
+    path("models/", monitoring.AiModels.as_view({"get": "list", "post": "create"}), name="model-list"),
+    path("models/<uuid:pk>/", monitoring.AiModels.as_view({"get": "retrieve"}), name="model-detail"),
+    path("workloads/", monitoring.Workloads.as_view({"get": "list", "post": "create"}), name="workload-list"),
+    path("workloads/<uuid:pk>/", monitoring.Workloads.as_view({"get": "retrieve"}), name="workload-detail"),
+    path("plans/", monitoring.Plans.as_view({"get": "list", "post": "create"}), name="plan-list"),
+    path("plans/<uuid:pk>/", monitoring.Plans.as_view({"get": "retrieve"}), name="plan-detail"),
+    path("plans/<uuid:pk>/submit/", monitoring.Plans.as_view({"post": "submit"}), name="plan-submission"),
+    path("plans/<uuid:pk>/discard/", monitoring.Plans.as_view({"post": "discard"}), name="plan-withdrawal"),
+    path("plans/<uuid:pk>/decide/", monitoring.Plans.as_view({"post": "decide"}), name="plan-decision"),
     path("runs/<uuid:pk>/document/", runs.RunDocuments.as_view({"get": "read"}), name="run-document"),
     path(
         "allocations/<uuid:pk>/lines/",
@@ -90,6 +105,52 @@ urlpatterns = [
         name="allocation-inputs",
     ),
     path("reports/<uuid:pk>/evidence/", reports.ReportEvidence.as_view({"get": "read"}), name="report-evidence"),
+    path("reports/<uuid:pk>/verification/", verifying.Verifications.as_view({"post": "begin"}), name="report-begin"),
+    path(
+        "reports/<uuid:pk>/checklist/",
+        verifying.Checklists.as_view({"get": "read", "post": "create"}),
+        name="report-checklist",
+    ),
+    path(
+        "reports/<uuid:pk>/findings/",
+        verifying.ReportFindings.as_view({"get": "read", "post": "create"}),
+        name="report-findings",
+    ),
+    path(
+        "reports/<uuid:pk>/statement/",
+        verifying.ReportStatements.as_view({"get": "read", "post": "create"}),
+        name="report-statement",
+    ),
+    path(
+        "reports/<uuid:pk>/statement/unsigned/",
+        verifying.ReportStatements.as_view({"get": "unsigned"}),
+        name="report-unsigned",
+    ),
+    path("findings/<uuid:pk>/answer/", verifying.Findings.as_view({"post": "answer"}), name="finding-answer"),
+    path("findings/<uuid:pk>/close/", verifying.Findings.as_view({"post": "close"}), name="finding-close"),
+    path("findings/<uuid:pk>/reopen/", verifying.Findings.as_view({"post": "reopen"}), name="finding-reopen"),
+    path(
+        "appointments/",
+        verifying.Appointments.as_view({"get": "list", "post": "create"}),
+        name="appointment-list",
+    ),
+    path("appointments/<uuid:pk>/", verifying.Appointments.as_view({"get": "retrieve"}), name="appointment-detail"),
+    path(
+        "appointments/<uuid:pk>/accept/", verifying.Appointments.as_view({"post": "accept"}), name="appointment-accept"
+    ),
+    path(
+        "appointments/<uuid:pk>/decline/",
+        verifying.Appointments.as_view({"post": "decline"}),
+        name="appointment-decline",
+    ),
+    path(
+        "appointments/<uuid:pk>/cancel/", verifying.Appointments.as_view({"post": "cancel"}), name="appointment-cancel"
+    ),
+    path("appointments/<uuid:pk>/end/", verifying.Appointments.as_view({"post": "end"}), name="appointment-end"),
+    path("signing-keys/", verifying.SigningKeys.as_view({"get": "list", "post": "create"}), name="signing-key-list"),
+    path(
+        "signing-keys/<uuid:pk>/revoke/", verifying.SigningKeys.as_view({"post": "revoke"}), name="signing-key-revoke"
+    ),
     path("reports/<uuid:pk>/lines/", reports.ReportLines.as_view({"get": "list"}), name="report-lines"),
     path(
         "schemes/<slug:code>/calendar/",

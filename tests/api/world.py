@@ -12,10 +12,24 @@ from accounts.models import Approval
 from accounts.services import approvals
 from exchange.models import Market, Order, Trade
 from exchange.services import matching, orders, settlement
-from registry.models import AllocationRun, Case, ComplianceRecord, Period, Report, Sanction, Surrender, Transaction
+from registry.models import (
+    AiModel,
+    AllocationRun,
+    Case,
+    ComplianceRecord,
+    MonitoringPlan,
+    Period,
+    Report,
+    Sanction,
+    Surrender,
+    System,
+    Transaction,
+)
 from registry.services import cases, reports, surrenders, transactions, transfers
+from registry.services.monitoring import ai_models
 from registry.services.reports import LineInput
 from tests.cast import LARGE_TRANSFER, OPENING, PERMIT_FLOP, REPORTING, Clock, Party, Regulator, judge
+from tests.registry.monitored import open_cluster, open_paris, submitted
 
 Caller = Callable[..., APIClient]
 
@@ -69,6 +83,16 @@ class World:
             "allocation-inputs": {"pk": self.allocation.pk},
             "report-evidence": {"pk": self.report.pk},
             "report-lines": {"pk": self.report.pk},
+            **{
+                f"report-{part}": {"pk": self.report.pk}
+                for part in ("begin", "checklist", "findings", "statement", "unsigned")
+            },
+            **{f"finding-{act}": {"pk": uuid4()} for act in ("answer", "close", "reopen")},
+            **{
+                f"appointment-{act}": {"pk": self.report.statement.appointment_id}
+                for act in ("detail", "accept", "decline", "cancel", "end")
+            },
+            "signing-key-revoke": {"pk": uuid4()},
             "market-detail": {"code": self.market.code},
             "market-book": {"code": self.market.code},
             "order-detail": {"public_id": self.order.public_id},
@@ -78,7 +102,33 @@ class World:
             "transaction-confirmation": {"pk": self.transaction.pk},
             "transaction-reversal": {"pk": self.transaction.pk},
             "trusted-account-detail": {"pk": uuid4()},
+            "site-detail": {"pk": self.cluster.site_id},
+            "system-detail": {"pk": self.cluster.pk},
+            "model-detail": {"pk": self.ai_model.pk},
+            "workload-detail": {"pk": self.cluster.workloads.get(name="Base model").pk},
+            **{f"plan-{act}": {"pk": self.plan.pk} for act in ("detail", "submission", "withdrawal", "decision")},
         }
+
+    @cached_property
+    def cluster(self) -> System:
+        """Acme's cluster, at its site in Paris."""
+        return open_cluster(self.acme, open_paris(self.acme))
+
+    @cached_property
+    def ai_model(self) -> AiModel:
+        """A model of Acme's."""
+        return ai_models.register_model(
+            actor=self.acme.initiator,
+            organisation=self.acme.organisation,
+            name="Base",
+            architecture="dense",
+            now=OPENING,
+        )
+
+    @cached_property
+    def plan(self) -> MonitoringPlan:
+        """Acme's monitoring plan, which waits for the desk."""
+        return submitted(self.acme, self.cluster)
 
     @cached_property
     def transaction(self) -> Transaction:
