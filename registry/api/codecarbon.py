@@ -415,21 +415,27 @@ class ProjectTokens(ClientView):
 
 
 urlpatterns = [
-    path("auth/check", AuthCheck.as_view()),
+    path("auth/check", AuthCheck.as_view(), name="codecarbon-auth"),
     path("runs", Runs.as_view(), name="codecarbon-runs"),
     path("emissions", Emissions.as_view(), name="codecarbon-emissions"),
     path("webhook", Webhook.as_view(), name="codecarbon-webhook"),
-    path("organizations", Organisations.as_view()),
-    path("organizations/<uuid:organisation_id>", OneOrganisation.as_view()),
-    path("organizations/<uuid:organisation_id>/projects", ProjectsOfOrganisation.as_view()),
-    path("projects", Projects.as_view()),
-    path("projects/<uuid:project_id>", OneProject.as_view()),
-    path("projects/<uuid:project_id>/experiments", ExperimentsOfProject.as_view()),
-    path("projects/<uuid:project_id>/api-tokens", ProjectTokens.as_view()),
-    path("experiments", Experiments.as_view()),
-    path("experiments/<uuid:experiment_id>", OneExperiment.as_view()),
-    path("run", Runs.as_view()),
-    path("emission", Emissions.as_view()),
-    path("experiment", Experiments.as_view()),
+    path("organizations", Organisations.as_view(), name="codecarbon-organisations"),
+    path("organizations/<uuid:organisation_id>", OneOrganisation.as_view(), name="codecarbon-organisation"),
+    path(
+        "organizations/<uuid:organisation_id>/projects",
+        ProjectsOfOrganisation.as_view(),
+        name="codecarbon-organisation-projects",
+    ),
+    path("projects", Projects.as_view(), name="codecarbon-projects"),
+    path("projects/<uuid:project_id>", OneProject.as_view(), name="codecarbon-project"),
+    path(
+        "projects/<uuid:project_id>/experiments", ExperimentsOfProject.as_view(), name="codecarbon-project-experiments"
+    ),
+    path("projects/<uuid:project_id>/api-tokens", ProjectTokens.as_view(), name="codecarbon-project-tokens"),
+    path("experiments", Experiments.as_view(), name="codecarbon-experiments"),
+    path("experiments/<uuid:experiment_id>", OneExperiment.as_view(), name="codecarbon-experiment"),
+    path("run", Runs.as_view(), name="codecarbon-old-runs"),
+    path("emission", Emissions.as_view(), name="codecarbon-old-emissions"),
+    path("experiment", Experiments.as_view(), name="codecarbon-old-experiments"),
 ]
 """Below /api/codecarbon/, without a slash at the end, as the client asks. The last three are of clients before 2.4."""

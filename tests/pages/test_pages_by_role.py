@@ -56,6 +56,7 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         "measured report": (reverse("report", args=[world.measured.pk]), {404: {"borealis viewer"}}),
         "evidence": (reverse("evidence", args=[world.measured.pk]), {404: {"borealis viewer"}}),
         "typed evidence": (reverse("evidence", args=[world.verified.pk]), {404: everybody}),
+        "meters": (reverse("meters"), {}),
         "sites": (reverse("sites"), {}),
         "new site": (reverse("site-new"), {}),
         "site": (reverse("site", args=[world.cluster.site_id]), {404: {"borealis viewer"}}),
@@ -171,6 +172,7 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
         address: client.get(address).status_code
         for address in (
             "/markets/nowhere/", "/markets/nowhere/live/", f"/sites/{nobody}/", f"/systems/{nobody}/",
+            f"/meters/{nobody}/", f"/meters/experiments/{nobody}/",
             f"/models/{nobody}/", f"/plans/{nobody}/", f"/plans/{nobody}/steps/boundary/", f"/workloads/{nobody}/end/",
             "/holdings/HR-1/nothing/", "/holdings/HR-1/nothing/statement.csv",
             f"/reports/{nobody}/", f"/reports/{nobody}/evidence/", f"/approvals/{nobody}/", "/compliance/nowhere-2026/",

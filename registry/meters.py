@@ -1,0 +1,62 @@
+"""Reads of what clients report: projects, experiments and runs with when they were heard of last and what they sent."""
+
+from decimal import Decimal
+
+from django.db.models import Count, DecimalField, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from registry.measuring import Reader
+from registry.models import MeterExperiment, MeterProject, MeterReading, MeterRun
+
+_EXACT: "DecimalField[Decimal, Decimal]" = DecimalField(max_digits=46, decimal_places=30)
+
+
+def projects_visible(reader: Reader) -> QuerySet[MeterProject]:
+    """Projects that a reader may see, by organisation and name."""
+    rows = MeterProject.objects.select_related("operator__organisation", "operator__scheme", "site")
+    return reader.filter(rows, "operator__organisation").order_by("operator__organisation__name", "name", "pk")
+
+
+def with_activity(projects: QuerySet[MeterProject]) -> QuerySet[MeterProject]:
+    """Add how many experiments and runs a project has, and when it was heard of last."""
+    return projects.annotate(
+        experiment_count=Count("experiments", distinct=True),
+        run_count=Count("experiments__runs", distinct=True),
+        last_run_at=Max("experiments__runs__received_at"),
+    )
+
+
+def experiments_of(project: MeterProject) -> QuerySet[MeterExperiment]:
+    """Return the experiments of a project with their runs counted."""
+    return (
+        project.experiments.select_related("workload__system__site")
+        .annotate(run_count=Count("runs"), last_run_at=Max("runs__received_at"))
+        .order_by("name", "pk")
+    )
+
+
+def runs_of(experiment: MeterExperiment) -> QuerySet[MeterRun]:
+    """Return the runs of an experiment, the latest first, with what they sent.
+
+    `energy_kwh` is the sum of the increments, or the latest totals where there are none.
+    """
+    readings = MeterReading.objects.filter(run=OuterRef("pk"))
+    totals = readings.filter(kind="total").order_by("-stamp", "-id")
+    return (
+        experiment.runs.annotate(
+            reading_count=Count("readings"),
+            last_reading_at=Max("readings__measured_at"),
+            energy_kwh=Coalesce(
+                Sum("readings__energy_kwh", filter=Q(readings__kind="increment")),
+                Subquery(totals.values("energy_kwh")[:1]),
+                output_field=_EXACT,
+            ),
+            claimed_co2e_kg=Coalesce(
+                Sum("readings__claimed_co2e_kg", filter=Q(readings__kind="increment")),
+                Subquery(totals.values("claimed_co2e_kg")[:1]),
+                output_field=_EXACT,
+            ),
+        )
+        .defer("sent")
+        .order_by("-received_at", "pk")
+    )
