@@ -11,6 +11,7 @@ EcoLogits' own OpenTelemetry counters are refused: they add up the middle of eac
 | range_upper_end | the energy is a range: its upper end counts |
 | usage_differs | energy and the energy of the use phase are not the same |
 | phases_differ | emissions of use and of the hardware's share do not add up to the whole |
+| estimate_imprecise | the tracer itself warns: an architecture that is not published, or more than text |
 | request_id_missing | no request id: the request is known by its content |
 | intensity_implausible | the estimate is outside 0.01 to 50 Wh per request |
 """
@@ -110,7 +111,13 @@ def _request(place: Place, flags: list[Flag], *, needs_time: bool) -> ImportedLi
     zone = read_zone(place, "zone")
     impacts = place.group("impacts", required=True)
     usage, embodied = impacts.group("usage"), impacts.group("embodied")
-    energy = _impact(impacts, "energy", "kWh", MOST_ENERGY_KWH, required=place.at("impacts").has_value)
+    is_estimated = not impacts.items("errors")
+    if not is_estimated:
+        impacts.at("errors").refuse(
+            "not_estimated", "The tracer could not estimate this request: report it by a counter or our own table."
+        )
+    has_impacts = is_estimated and place.at("impacts").has_value
+    energy = _impact(impacts, "energy", "kWh", MOST_ENERGY_KWH, required=has_impacts)
     gwp = _impact(impacts, "gwp", "kgCO2eq", MOST_EMISSIONS_KG)
     used = _impact(usage, "energy", "kWh", MOST_ENERGY_KWH)
     used_gwp = _impact(usage, "gwp", "kgCO2eq", MOST_EMISSIONS_KG)
@@ -132,6 +139,8 @@ def _request(place: Place, flags: list[Flag], *, needs_time: bool) -> ImportedLi
             seen.append(("gwp", "phases_differ", "Use and hardware do not add up to the emissions of the request."))
     if not LEAST_WH <= EXACT_DECIMALS.scaleb(energy.high, 3) <= MOST_WH:
         seen.append(("energy", "intensity_implausible", "Requests take 0.01 to 50 Wh: explain this one."))
+    if impacts.items("warnings"):
+        seen.append(("warnings", "estimate_imprecise", "The tracer warns that this estimate is less precise."))
     if not request_id:
         seen.append(("", "request_id_missing", "No request id: the request is known by its content."))
     flags += [Flag(place.line, f"{impacts.pointer}/{name}".rstrip("/"), code, text) for name, code, text in seen]

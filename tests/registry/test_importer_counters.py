@@ -58,7 +58,7 @@ def test_energy_is_the_difference_of_two_readings_in_the_hour_of_the_second() ->
         datetime(2027, 3, 1, 10, tzinfo=UTC),
         datetime(2027, 3, 1, 11, tzinfo=UTC),
     )
-    assert (Decimal(first.evidence["energy_j"]), first.evidence["differences"]) == (3_600_000, "2")
+    assert (Decimal(first.evidence["energy_j"]), first.evidence["differences"]) == (Decimal(3_600_000), "2")
     assert (first.tier, flags(result)) == (None, [("chain", "not_chained")])
 
 

@@ -62,6 +62,26 @@ def test_a_plain_value_is_read_as_it_stands() -> None:
     assert flags(result) == []
 
 
+def test_what_the_released_client_writes_is_read() -> None:
+    """Output of EcoLogits 0.11.3 for 300 tokens of a closed model and 4.2 s in France, shortened to what counts."""
+    genuine = b"""{"energy": {"type": "energy", "name": "Energy", "unit": "kWh",
+      "value": {"min": 0.0004302609167917642, "max": 0.0007188854278715351}},
+      "gwp": {"type": "GWP", "name": "Global Warming Potential", "unit": "kgCO2eq",
+      "value": {"min": 2.876751239185071e-05, "max": 4.072811213099642e-05}},
+      "usage": {"type": "usage", "name": "Usage",
+      "energy": {"value": {"min": 0.0004302609167917642, "max": 0.0007188854278715351}, "unit": "kWh"},
+      "gwp": {"value": {"min": 1.783001239185071e-05, "max": 2.9790612130996415e-05}, "unit": "kgCO2eq"}},
+      "embodied": {"type": "embodied", "gwp": {"value": 1.09375e-05, "unit": "kgCO2eq"}},
+      "warnings": [{"code": "model-arch-not-released"}], "errors": null}"""
+
+    result = parse_ecologits(b'{"request_id": "x", "model": "m", "impacts": ' + genuine.replace(b"\n", b" ") + b"}")
+
+    (line,) = read(result).lines
+    assert line.energy == SiteEnergy(Decimal("0.0007188854278715351"))
+    assert line.claimed_co2e_g == Decimal("0.029790612130996415")
+    assert [code for _, code in flags(result)] == ["range_upper_end", "estimate_imprecise"]
+
+
 @pytest.mark.parametrize(
     ("document", "seen"),
     [
@@ -84,6 +104,7 @@ def test_what_a_verifier_should_see_is_flagged(document: dict[str, Any], seen: t
         (request(output_tokens=-1), ("/output_tokens", "number_out_of_range")),
         (request(impacts=None), ("/impacts", "missing_value")),
         (impacts(energy=None), ("/impacts/energy", "missing_value")),
+        (impacts(energy=None, errors=[{"code": "model-not-registered"}]), ("/impacts/errors", "not_estimated")),
         (impacts(energy=[1]), ("/impacts/energy", "not_one_value")),
         (impacts(energy=-0.001), ("/impacts/energy", "number_out_of_range")),
         (impacts(energy={"value": 1, "unit": "Wh"}), ("/impacts/energy/unit", "unit_unknown")),
