@@ -15,9 +15,7 @@ from registry.models.report import EvidenceFile, Report, ReportLine
 from registry.models.scheme import Period
 from registry.models.site import Workload
 
-DRAFT = Lifecycle(
-    "draft", {"open": {"filed", "discarded"}, "direct": {"filed"}, "filed": set(), "discarded": set()}
-)
+DRAFT = Lifecycle("draft", {"open": {"filed", "discarded"}, "direct": {"filed"}, "filed": set(), "discarded": set()})
 """What a client sends whole in one request passes through a direct draft, beside the one that people work on."""
 
 UPLOAD = Lifecycle(
