@@ -1,4 +1,4 @@
-"""What the exchange answers when the registry asks about trading: average prices, and who sold and bought how much.
+"""What the exchange answers when the registry asks about trading: prices, and who sold and bought how much.
 
 Only settled trades count, and a trade between members of one corporate group is no sale: nothing left the group.
 """
@@ -17,7 +17,7 @@ from registry.models import GroupMember, Period
 
 def register() -> None:
     """Let the registry ask. Called once, when the app is ready."""
-    ports.answer(average_price=average_price, net_trades=net_trades)
+    ports.answer(average_price=average_price, net_trades=net_trades, latest_price=latest_price)
 
 
 def average_price(period: Period, since: datetime, until: datetime) -> Fraction | None:
@@ -28,6 +28,12 @@ def average_price(period: Period, since: datetime, until: datetime) -> Fraction 
         return None
     tick_minor = settled.values_list("market__tick_minor", flat=True)[:1].get()
     return Fraction(int(sums["value"]) * tick_minor, int(sums["traded"]))
+
+
+def latest_price(period: Period) -> ports.Quote | None:
+    """Return the price of the latest trade in a period's permits, settled or not: it is what a buyer sees today."""
+    trade = Trade.objects.filter(market__period=period).select_related("market").order_by("-pk").first()
+    return ports.Quote(trade.market.price_minor(trade.price), trade.at) if trade is not None else None
 
 
 def net_trades(period: Period, organisations: Collection[uuid.UUID]) -> Mapping[uuid.UUID, ports.NetTrade]:

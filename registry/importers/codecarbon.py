@@ -107,10 +107,10 @@ POWER_WITH_PUE_FROM = (3, 3, 2)
 
 NO_RUN = "None"
 
-_VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}[A-Za-z0-9.+_-]{0,20}", re.ASCII)
-_COUNTRY = re.compile(r"[A-Z]{3}", re.ASCII)
-_MODE = re.compile(r"machine|process")
-_YES_NO = re.compile(r"[YN]")
+VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}[A-Za-z0-9.+_-]{0,20}", re.ASCII)
+COUNTRY = re.compile(r"[A-Z]{3}", re.ASCII)
+MODE = re.compile(r"machine|process")
+YES_OR_NO = re.compile(r"[YN]")
 _RUN = re.compile(r"None|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
@@ -212,7 +212,9 @@ def parse_emissions_csv(content: bytes, *, factors: FactorTable, limits: Limits 
     return ParsedFile(
         sha256=sha256_hex(content),
         has_tasks="task_name" in table.columns,
-        client_versions=tuple(sorted({measurement.client_version for measurement in measurements}, key=_version)),
+        client_versions=tuple(
+            sorted({measurement.client_version for measurement in measurements}, key=version_numbers)
+        ),
         factor_table_version=factors.version,
         rows=tuple(measurements),
         flags=tuple(flags),
@@ -242,15 +244,15 @@ def read_row(cells: Cells, factors: FactorTable, flags: list[Flag]) -> Measureme
     errors_before = len(cells.errors)
     recorded_at = cells.local_time("timestamp")
     run_id = cells.choice("run_id", _RUN, "not_a_run_id", "The run id is no UUID: export the file again.")
-    version = cells.choice("codecarbon_version", _VERSION, "not_a_version", "Write the client's version, as in 3.3.2.")
+    version = cells.choice("codecarbon_version", VERSION, "not_a_version", "Write the client's version, as in 3.3.2.")
     country = cells.choice(
-        "country_iso_code", _COUNTRY, "not_a_country", "Write the country in three capital letters.", required=False
+        "country_iso_code", COUNTRY, "not_a_country", "Write the country in three capital letters.", required=False
     )
-    mode = cells.choice("tracking_mode", _MODE, "not_a_mode", "The tracking mode is machine or process.")
-    on_cloud = cells.choice("on_cloud", _YES_NO, "not_yes_or_no", "Write Y or N.")
+    mode = cells.choice("tracking_mode", MODE, "not_a_mode", "The tracking mode is machine or process.")
+    on_cloud = cells.choice("on_cloud", YES_OR_NO, "not_yes_or_no", "Write Y or N.")
     pue = cells.decimal("pue", Decimal(1), HIGHEST_PUE)
     numbers = _numbers(cells)
-    _check_descriptive_cells(cells)
+    check_descriptive_cells(cells)
     texts = {name: cells.text(name) for name in ("region", "cloud_provider", "cloud_region")}
     texts["project_name"] = cells.text("project_name", required=True)
     texts["task_name"] = cells.text("task_name", required="task_name" in cells.row.cells)
@@ -292,7 +294,7 @@ def _numbers(cells: Cells) -> Numbers | None:
     return Numbers(**found) if len(found) == len(read) else None
 
 
-def _check_descriptive_cells(cells: Cells) -> None:
+def check_descriptive_cells(cells: Cells) -> None:
     """Check the cells that nothing is computed with: they are evidence, and evidence has to be readable too."""
     zero, hundred = Decimal(0), Decimal(100)
     cells.decimal("emissions_rate", zero, MOST_EMISSIONS_KG)
@@ -338,7 +340,7 @@ def flags_of(row: Measurement, numbers: Numbers) -> list[Flag]:
 def _power_flags(row: Measurement, numbers: Numbers) -> list[tuple[str, str, str]]:
     """Compare energy with power x duration, knowing whether this version's power includes the PUE."""
     power = exact(_sum((numbers.cpu_power, numbers.gpu_power, numbers.ram_power)))
-    expected = _expected_ratios(_version(row.client_version), row.pue)
+    expected = expected_ratios(version_numbers(row.client_version), row.pue)
     if not power or not expected:
         return []
     ratio = exact(numbers.energy_consumed) * JOULES_PER_KWH / (power * exact(numbers.duration))
@@ -353,7 +355,7 @@ def _power_flags(row: Measurement, numbers: Numbers) -> list[tuple[str, str, str
     return [("energy_consumed", "energy_power_mismatch", f"The energy is {float(ratio):.2f} times power x duration.")]
 
 
-def _expected_ratios(version: tuple[int, ...], pue: Decimal | None) -> tuple[Decimal, ...]:
+def expected_ratios(version: tuple[int, ...], pue: Decimal | None) -> tuple[Decimal, ...]:
     """Return what energy over power x duration may be: 1 where power includes the PUE, else the PUE."""
     if version >= POWER_WITH_PUE_FROM:
         return (Decimal(1),)
@@ -369,7 +371,7 @@ def _identity(row: Measurement) -> tuple[object, ...]:
     return (row.run_id, row.task_name)
 
 
-def _version(text: str) -> tuple[int, ...]:
+def version_numbers(text: str) -> tuple[int, ...]:
     """Return the leading numbers of a version, for comparing."""
     return tuple(int(part) for part in re.findall(r"[0-9]+", text)[:3])
 

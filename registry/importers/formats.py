@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from registry.engine.factors import BUILT_IN
-from registry.importers import adapters, codecarbon, counters, epoch, template
+from registry.importers import adapters, codecarbon, counters, epoch, fast, template
+from registry.importers.fast import FastRows
 from registry.importers.lines import ImportedFile, ImportedLine, measurement_key
 from registry.importers.table import BadFile, Cells, Flag, Limits, RowError
 
@@ -50,6 +51,8 @@ class Rows:
     read: RowReader
     column_flags: Callable[[tuple[str, ...]], list[Flag]] = lambda columns: []
     column_errors: Callable[[tuple[str, ...]], list[RowError]] = lambda columns: []
+    fast: Callable[[tuple[str, ...], str, int], FastRows | None] | None = None
+    """Reads plain rows by column, or leaves them to `read`."""
     duplicate: tuple[str, str] = ("row", "duplicate_row")
     """Column and code of the refusal of a row that was there before."""
 
@@ -172,6 +175,7 @@ FORMATS: dict[str, Format] = {
                 limits=codecarbon.LIMITS,
                 read=read_codecarbon_row,
                 column_flags=codecarbon.unknown_columns,
+                fast=fast.read_codecarbon,
                 duplicate=("run_id", "duplicate_run"),
             ),
             columns=frozenset({"run_id", "energy_consumed", "codecarbon_version"}),

@@ -208,12 +208,12 @@ def _own_operator(acting: Acting, period: Period) -> Operator:
 
 def report_detail(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     """Show one version with its lines, evidence, flags, and what the verifier said."""
-    return _report_page(request, _visible(request, report_id))
+    return _report_page(request, visible_report(request, report_id))
 
 
 def report_evidence(request: HttpRequest, report_id: uuid.UUID) -> StreamingHttpResponse:
     """Return the file as it was received, to be saved."""
-    report = _visible(request, report_id)
+    report = visible_report(request, report_id)
     if report.evidence is None:
         raise Unknown("evidence_unknown", "This report came without a file.")
     return streamed_file(report.evidence.name, evidence.read(report.evidence), report.evidence.size)
@@ -222,7 +222,7 @@ def report_evidence(request: HttpRequest, report_id: uuid.UUID) -> StreamingHttp
 @require_POST
 def verify_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     """State the verifier's opinion."""
-    report = _visible(request, report_id)
+    report = visible_report(request, report_id)
     form = VerificationForm(request.POST)
     if form.is_valid():
         with refusals_shown_in(form):
@@ -241,7 +241,7 @@ def verify_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def return_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     """Send a report back with a reason."""
-    report = _visible(request, report_id)
+    report = visible_report(request, report_id)
     form = ReturnForm(request.POST)
     if form.is_valid():
         with refusals_shown_in(form):
@@ -266,6 +266,7 @@ def _report_page(
         "is_flop": report.operator.scheme.metric == "flop",
         "shows_emissions": report.energy_kwh > 0 or report.operator.scheme.metric == "co2e",
         "page_obj": Paginator(report.lines.order_by("number"), LINES_PER_PAGE).get_page(request.GET.get("page")),
+        "kept_files": report.files.select_related("file"),
         "sums": selectors.claimed_sums(report),
         "versions": Report.objects.filter(operator=report.operator, period=report.period).order_by("-version"),
         "may_verify": is_waiting and acting.is_verifier,
@@ -277,7 +278,8 @@ def _report_page(
     return render(request, "registry/report.html", context, status=422 if refused else 200)
 
 
-def _visible(request: HttpRequest, report_id: uuid.UUID) -> Report:
+def visible_report(request: HttpRequest, report_id: uuid.UUID) -> Report:
+    """Return a report that the person may see."""
     acting = acting_in(request)
     report = (
         selectors.reports_visible(acting.scope, to_a_verifier=acting.is_verifier)

@@ -49,8 +49,8 @@ def main(place: str, upload: uuid.UUID, fatal: int) -> None:
             die()
         return spell(line)
 
-    reading._Reader._commit = counted  # type: ignore[method-assign]
-    reading._Reader._written = mortal  # type: ignore[method-assign]
+    reading._Reader._commit = counted  # type: ignore[method-assign, assignment]
+    reading._Reader._written = mortal  # type: ignore[method-assign, assignment]
     reading._as_copied = spelled
     reading.read_upload(upload)
 

@@ -101,7 +101,7 @@ class TestUploads:
 
         report = file(draft, acme, clock)
 
-        assert (report.energy_kwh, report.evidence, report.version) == (5, upload.file, 1)
+        assert (report.energy_kwh, report.evidence, report.version) == (Decimal(5), upload.file, 1)
         lines = list(report.lines.order_by("number"))
         assert [(line.number, line.source_line, line.file) for line in lines] == [
             (1, 2, upload.file),
@@ -228,8 +228,8 @@ class TestOtherLines:
         report = file(draft, acme, clock)
 
         assert [(line.method, line.energy_kwh) for line in report.lines.order_by("number")] == [
-            ("codecarbon", 2),
-            ("declared", 1),
+            ("codecarbon", Decimal(2)),
+            ("declared", Decimal(1)),
         ]
 
     def test_a_source_takes_only_its_own_lines_and_never_anothers_key(

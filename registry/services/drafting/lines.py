@@ -12,10 +12,11 @@ from itertools import islice
 
 from common.database import assert_in_transaction
 from common.quantities import MAX_FLOP
-from registry.engine.emissions import ItEnergy
+from registry.engine.emissions import ItEnergy, differs_materially
 from registry.engine.factors import BUILT_IN, WORLD, FactorTable
 from registry.engine.monitoring import DEFAULT_PUE
 from registry.engine.rounding import EXACT_DECIMALS
+from registry.importers.fast import FastRows
 from registry.importers.lines import ImportedLine
 from registry.importers.table import Flag, RowError
 from registry.models import Draft, DraftLine, HourlyIntensity, ReportLine, Upload, Workload
@@ -30,6 +31,7 @@ SHOWN_FLAGS = 20
 """Flags of one kind that are listed one by one; the next one counts the rest."""
 
 _HALF_UP = Context(prec=250, rounding=ROUND_HALF_UP)
+_THOUSAND = Decimal(1000)
 _KWH, _GRAM = Decimal(1).scaleb(-KWH_PLACES), Decimal(1).scaleb(-GRAM_PLACES)
 
 
@@ -208,6 +210,53 @@ class Valuation:
             return None
         return made
 
+    def differing(self, rows: FastRows) -> list[int] | None:
+        """Return which plain rows claim other emissions than ours; nothing where a country has no factor."""
+        zones = {country: self.factor(country) for country in set(rows.countries)}
+        if any(zone.is_default for zone in zones.values()):
+            return None
+        per_kwh = {country: float(zone.g_per_kwh) / 1000 for country, zone in zones.items()}
+        found = []
+        for place, (kwh, country, claimed) in enumerate(zip(rows.kwh, rows.countries, rows.claimed_kg, strict=True)):
+            estimated_kg = float(kwh) * per_kwh[country]
+            gap = abs(float(claimed) - estimated_kg)
+            if gap > 0.0101 * estimated_kg:
+                found.append(place)
+            elif gap >= 0.0099 * estimated_kg:
+                kg = EXACT_DECIMALS.multiply(kwh, zones[country].g_per_kwh).scaleb(-3, context=EXACT_DECIMALS)
+                if differs_materially(claimed, kg):
+                    found.append(place)
+        return found
+
+    def spelled(self, rows: FastRows) -> str | None:
+        """Value plain rows and spell them as COPY takes them: exactly what `draft_line` would make of each."""
+        if self.activity not in ReportLine.Activity.values:
+            return None
+        head = f"{self.draft.pk}\t{copied(self.upload.pk if self.upload else None)}\t"
+        middle = f"\t{self.activity}\tcodecarbon\t{copied(self.workload.pk if self.workload else None)}"
+        middle += f"\t{copied(self.tier)}\t"
+        zones = {}
+        for country in set(rows.countries):
+            factor = self.factor(country)
+            tail = f"\t{factor.g_per_kwh:f}\t{copied(factor.source)}\n"
+            zones[country] = (f"{country}\t\\N\t\\N\t\\N\t\\N\t0\t", factor.g_per_kwh, tail)
+        quantized, times = Decimal.quantize, _HALF_UP.multiply
+        labels = {label: copied(label) for label in set(rows.labels)}
+        made = []
+        line = rows.first_line
+        for run, label, kwh, country, kg in zip(
+            rows.runs, rows.labels, rows.kwh, rows.countries, rows.claimed_kg, strict=True
+        ):
+            zone, per_kwh, tail = zones[country]
+            energy = quantized(kwh, _KWH, None, _HALF_UP)
+            grams = quantized(times(kwh, per_kwh), _GRAM, None, _HALF_UP)
+            claimed = quantized(times(kg, _THOUSAND), _GRAM, None, _HALF_UP)
+            made.append(
+                f"{head}codecarbon:{run}\t{line}\t{labels[label]}{middle}{zone}{energy:f}\t{grams:f}\t{claimed:f}{tail}"
+            )
+            line += 1
+        return "".join(made)
+
     def _tier(self, line: ImportedLine, flags: Flags) -> int | None:
         """Return how a line was measured: a file cannot claim more than its workload's system was registered with."""
         if line.tier is None or self.tier is None:
@@ -283,6 +332,23 @@ COPIED = (
     "factor_g_per_kwh", "factor_source",
 )  # fmt: skip
 """The columns of a draft's line in the order in which COPY writes them."""
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+def copied(value: object) -> str:
+    """Spell one value as COPY's text format has it."""
+    match value:
+        case None:
+            return "\\N"
+        case str():
+            return value.translate(_ESCAPES)
+        case Decimal():
+            return f"{value:f}"
+        case datetime():
+            return value.isoformat()
+    return str(value)
 
 
 def put(lines: Iterable[ImportedLine], valuation: Valuation, flags: Flags) -> None:

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from itertools import islice
 
 import psycopg
@@ -18,6 +17,7 @@ from django.db import connection, transaction
 
 from common import clock
 from common.database import advisory_unlock, try_advisory_lock
+from registry.importers.fast import FastRows
 from registry.importers.formats import FORMATS, Format, Rows
 from registry.importers.lines import ImportedLine
 from registry.importers.stream import Beginning, Place, parts, read_beginning
@@ -25,7 +25,7 @@ from registry.importers.table import BadFile, Cells, Flag, Limits, Row, RowError
 from registry.importers.xlsx import is_xlsx, stream_xlsx
 from registry.models import UPLOAD, DraftLine, Upload
 from registry.services.drafting import evidence
-from registry.services.drafting.lines import COPIED, Flags, Unanswered, Valuation
+from registry.services.drafting.lines import COPIED, Flags, Unanswered, Valuation, copied
 
 STEP_BYTES = 8 * evidence.CHUNK
 """What one step reads of a file: some thousand rows, committed together."""
@@ -51,7 +51,34 @@ class Step:
     is_last: bool = False
 
 
-Writer = Callable[[Sequence[DraftLine]], None]
+class Writer:
+    """Streams the lines of a step into the database."""
+
+    takes_text = True
+
+    def __init__(self, copy: psycopg.Copy) -> None:
+        self._copy = copy
+
+    def lines(self, lines: Sequence[DraftLine]) -> None:
+        """Write lines."""
+        self._copy.write("".join(map(_as_copied, lines)))
+
+    def text(self, text: str) -> None:
+        """Write lines that are spelled already."""
+        self._copy.write(text)
+
+
+class CarefulWriter(Writer):
+    """Looks whether a line is there already before it writes it; for a step in which that was so."""
+
+    takes_text = False
+
+    def __init__(self, write: Callable[[Sequence[DraftLine]], None]) -> None:
+        self._write = write
+
+    def lines(self, lines: Sequence[DraftLine]) -> None:
+        """Write the lines that are new."""
+        self._write(lines)
 
 
 def read_upload(upload_id: uuid.UUID, *, seconds: float = TURN_SECONDS) -> bool:
@@ -153,9 +180,17 @@ class _Reader:
                 self.flags.add(flag)
         for ends_at, text in parts(raw, start.position, PART_BYTES, is_last=is_last):
             before = self.upload.rows_read + step.rows
+            plain = rows.fast(beginning.columns, text, step.place.line) if rows.fast and write.takes_text else None
+            if plain is not None and before + len(plain.kwh) <= limits.max_rows:
+                spelled = self._spelled(rows, beginning.columns, plain)
+                if spelled is not None:
+                    write.text(spelled)
+                    step.rows += len(plain.kwh)
+                    step.place = Place(ends_at, step.place.line + len(plain.kwh))
+                    continue
             read = read_rows(text, beginning.columns, step.place.line, limits=limits, most=limits.max_rows - before)
             self.errors += read.errors
-            write(self._valued(rows, read.rows))
+            write.lines(self._valued(rows, read.rows))
             step.rows += len(read.rows)
             step.place = Place(ends_at, read.line)
             if read.is_broken or self._has_too_many():
@@ -186,7 +221,7 @@ class _Reader:
                             self.flags.add(flag)
                     if record.line >= self.upload.line:
                         self.errors += record.errors
-                write(self._valued(rows, found))
+                write.lines(self._valued(rows, found))
                 line = batch[-1].line + 1 if batch else self.upload.line
                 is_last = len(batch) < STEP_ROWS or self._has_too_many()
                 position = self.upload.file.size if is_last else self.upload.position
@@ -214,11 +249,25 @@ class _Reader:
             ) -> Step:
                 for flag in parsed.flags if is_first else ():
                     self.flags.add(flag)
-                write(list(self.valuation.draft_lines(batch, self.flags, self.errors)))
+                write.lines(list(self.valuation.draft_lines(batch, self.flags, self.errors)))
                 position = self.upload.file.size if is_last else self.upload.position
                 return Step(Place(position, self.upload.line), len(batch), is_last)
 
             yield take
+
+    def _spelled(self, rows: Rows, columns: tuple[str, ...], plain: FastRows) -> str | None:
+        """Value plain rows and spell them for COPY; leave them to the row reader where one needs more than that."""
+        differing = self.valuation.differing(plain)
+        spelled = None if differing is None else self.valuation.spelled(plain)
+        if spelled is None or differing is None:
+            return None
+        for place in differing:
+            if self.flags.wants("reported_emissions_differ"):
+                found: list[Flag] = []
+                rows.read(Cells(plain.row(columns, place), []), found)
+                for flag in found:
+                    self.flags.add(flag)
+        return spelled
 
     def _valued(self, rows: Rows, read: Iterable[Row]) -> list[DraftLine]:
         """Read the cells of rows and value them; what is wrong adds an error and yields no line."""
@@ -276,13 +325,14 @@ class _Reader:
                 with transaction.atomic(), connection.cursor() as cursor:
                     self.valuation.may_ask = False
                     with cursor.copy(_COPY) as copy:
-                        return take(lambda lines: copy.write("".join(map(_as_copied, lines))))
+                        return take(Writer(copy))
             except Unanswered as question:
+                self.valuation.may_ask = True
                 question.ask()  # the connection is busy while rows stream in: ask first, then take the step again
             except psycopg.errors.UniqueViolation:
                 self._start_step()
                 self.valuation.may_ask = True
-                return take(self._write_new)
+                return take(CarefulWriter(self._write_new))
             finally:
                 self.valuation.may_ask = True
 
@@ -350,22 +400,6 @@ def _stored(error: RowError) -> dict[str, object]:
     return {"line": error.line, "column": error.column, "code": error.code, "sentence": error.sentence}
 
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-
-
 def _as_copied(line: DraftLine) -> str:
     """Write a line as COPY's text format has it."""
-    return "\t".join(_cell(getattr(line, name)) for name in COPIED) + "\n"
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return "\\N"
-        case str():
-            return value.translate(_ESCAPES)
-        case Decimal():
-            return f"{value:f}"
-        case datetime():
-            return value.isoformat()
-    return str(value)
+    return "\t".join(copied(getattr(line, name)) for name in COPIED) + "\n"
