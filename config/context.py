@@ -12,26 +12,26 @@ AREAS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("home",),
         ("markets",),
         ("holdings", "transactions", "trusted-accounts", "accounts", "identity"),
-        ("reports", "meters", "plans", "sites", "models"),
+        ("reports", "meters", "plans", "sites", "models", "serving"),
         ("compliance", "cases", "sanctions", "rules", "runs"),
         ("tasks", "approvals"),
     ),
     "verifier": (("home",), ("reports", "meters", "plans", "sites", "models"), ("rules",), ("tasks",)),
     "regulator": (
         ("home",),
-        ("desk", "calendar", "rules", "runs"),
+        ("desk", "calendar", "rules", "runs", "desk-factors"),
         ("markets",),
         ("accounts", "holdings", "transactions", "groups", "identity", "desk-freezes", "serials"),
-        ("reports", "meters", "plans", "sites", "models"),
+        ("reports", "meters", "plans", "sites", "models", "serving"),
         ("compliance", "cases", "sanctions"),
         ("tasks", "approvals"),
     ),
     "auditor": (
         ("home",),
-        ("desk", "calendar", "rules", "runs"),
+        ("desk", "calendar", "rules", "runs", "desk-factors"),
         ("markets",),
         ("accounts", "holdings", "transactions", "groups", "serials"),
-        ("reports", "meters", "plans", "sites", "models"),
+        ("reports", "meters", "plans", "sites", "models", "serving"),
         ("compliance", "cases", "sanctions"),
         ("approvals",),
     ),
@@ -42,7 +42,7 @@ AREAS: dict[str, tuple[tuple[str, ...], ...]] = {
 Each view asks for itself who may read it.
 """
 
-PUBLIC = (("transparency",), ("rules",), ("runs",), ("freezes",))
+PUBLIC = (("transparency",), ("rules",), ("runs",), ("freezes",), ("factor-sets",))
 
 LABELS = {
     "home": "Overview",
@@ -65,6 +65,9 @@ LABELS = {
     "plans": "Monitoring plans",
     "sites": "Sites",
     "models": "Models",
+    "serving": "Serving",
+    "desk-factors": "Grid factors",
+    "factor-sets": "Grid factors",
     "compliance": "Compliance",
     "cases": "Cases",
     "sanctions": "Sanctions",

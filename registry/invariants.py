@@ -13,6 +13,7 @@ from registry.services.allocation import NEW_ENTRANTS, SET_ASIDE, recomputed_lin
 from registry.services.drafting import evidence
 from registry.services.sanctions import recomputed
 from registry.services.verification import quantity_owed
+from registry.serving_invariants import INVARIANTS as OF_SERVING
 from registry.standing import Standing, records
 from registry.year_invariants import INVARIANTS as OF_THE_YEAR
 
@@ -332,5 +333,6 @@ INVARIANTS: list[Invariant] = [
     Invariant("Each letter at a deadline depends on receipts in time only", _letters_follow_from_receipts_in_time),
     Invariant("Each operator's last letter is the present one", _last_letters_are_the_present_ones, present_only=True),
     Invariant("Each sanction follows from what was missing at the deadline", _sanctions_follow_from_the_deadline),
+    *OF_SERVING,
     *OF_THE_YEAR,
 ]

@@ -10,12 +10,14 @@ from registry.api import (
     calendar,
     cases,
     compliance,
+    grid,
     holdings,
     monitoring,
     reports,
     rules,
     runs,
     schemes,
+    serving,
     transactions,
     transfers,
     verifying,
@@ -37,6 +39,21 @@ router.register("sanctions", compliance.Sanctions, "sanction")
 router.register("debts", cases.Debts, "debt")
 
 urlpatterns = [
+    path("factor-sets/", grid.FactorSets.as_view({"get": "list"}), name="factor-set-list"),
+    path(
+        "factor-sets/<slug:code>/v<int:version>/hours/",
+        grid.FactorHours.as_view({"get": "list"}),
+        name="factor-hour-list",
+    ),
+    path("intensities/", grid.IntensitySeriesView.as_view({"get": "read"}), name="intensity-series"),
+    path(
+        "serving-batches/",
+        serving.ServingBatches.as_view({"get": "list", "post": "create"}),
+        name="serving-batch-list",
+    ),
+    path("serving-batches/csv/", serving.ServingFiles.as_view({"post": "create"}), name="serving-batch-csv"),
+    path("serving-records/", serving.ServingRecords.as_view({"get": "list"}), name="serving-record-list"),
+    path("serving-figures/", serving.ServingFigures.as_view({"get": "read"}), name="serving-figure-list"),
     path(
         "transactions/",
         transactions.Transactions.as_view({"get": "list", "post": "create"}),

@@ -56,9 +56,8 @@ def deliver(acme: Party, content: bytes, now: datetime = OPENING) -> ServingBatc
     )
 
 
-@pytest.fixture
-def chat(acme: Party) -> Workload:
-    """Acme's stream in California, which served from New Year to the end of 2 January."""
+def open_chat(acme: Party) -> Workload:
+    """Open Acme's stream in California, which served from New Year to the end of 2 January."""
     site = sites.open_site(
         actor=acme.initiator,
         organisation=acme.organisation,
@@ -96,3 +95,9 @@ def chat(acme: Party) -> Workload:
         now=OPENING,
     )
     return workloads.end_workload(actor=acme.initiator, workload=stream, ended_on=date(2026, 1, 2), now=OPENING)
+
+
+@pytest.fixture
+def chat(acme: Party) -> Workload:
+    """Acme's stream in California."""
+    return open_chat(acme)

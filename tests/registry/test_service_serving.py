@@ -4,15 +4,21 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pgtrigger
 import pytest
 from django.db import DatabaseError, transaction
 
 from common import signing
 from common.errors import Forbidden, Refused
-from registry.models import DraftLine, Period, Scheme, ServingBatch, ServingRecord, Workload
-from registry.services.grid import intensities, serving
+from common.invariants import check_all
+from registry.invariants import INVARIANTS
+from registry.models import DraftLine, Period, Scheme, ServingBatch, ServingCalculation, ServingRecord, Workload
+from registry.services import operators
+from registry.services.drafting import drafts
+from registry.services.grid import intensities, serving, taking
 from registry.services.reports import RowsRefused
 from registry.services.verifying import keys
+from registry.serving_invariants import INVARIANTS as OF_SERVING
 from tests import cast
 from tests.cast import OPENING, Party, Regulator
 from tests.registry.gridded import AVERAGE, HEAD, NEW_YEAR, chat, deliver, hour, intensity_file, load, records
@@ -222,3 +228,49 @@ def test_only_those_who_report_for_an_organisation_deliver_its_records(
             serving.receive_file(
                 actor=outsider, organisation=acme.organisation, name="r.csv", content=records(["1"]), now=OPENING
             )
+
+
+def test_taken_into_a_draft_and_filed_the_figures_follow_from_the_records(
+    acme: Party, capped_period: Period, chat: Workload, grid: None
+) -> None:
+    assert acme.operator is not None
+    deliver(acme, records(ENERGIES))
+    taking.take_into_draft(actor=acme.initiator, operator=acme.operator, period=capped_period, now=OPENING)
+
+    draft = taking.take_into_draft(actor=acme.initiator, operator=acme.operator, period=capped_period, now=OPENING)
+    report = drafts.file_draft(actor=acme.initiator, draft=draft, boundary="full stack", now=OPENING)
+
+    assert report.co2e_g == plain_sum(ENERGIES, INTENSITIES)
+    assert ServingCalculation.objects.count() == report.lines.count() == 1
+    assert [result.name for result in check_all(INVARIANTS) if result.broken] == []
+    assert sum(result.checked for result in check_all(OF_SERVING)) == 2
+
+    with pgtrigger.ignore("registry.ServingRecord:append_only"):  # somebody who owns the database cleans an hour
+        ServingRecord.objects.filter(hour=NEW_YEAR).update(energy_kwh=1)
+    assert [result.broken for result in check_all(OF_SERVING)] == [True, False]
+
+
+def test_a_scheme_that_counts_flop_wants_every_token(
+    acme: Party, regulator: Regulator, capped_period: Period, chat: Workload
+) -> None:
+    assert acme.operator is not None
+    with pytest.raises(Refused) as refused:
+        taking.take_into_draft(actor=acme.initiator, operator=acme.operator, period=capped_period, now=OPENING)
+    assert refused.value.code == "nothing_served"
+    compute = cast.flop_scheme(regulator)
+    counted = operators.enrol(
+        actor=regulator.desk,
+        scheme=compute,
+        organisation=acme.organisation,
+        cohort="large",
+        first_year=cast.YEAR,
+        now=OPENING,
+    )
+    period = cast.capped(regulator, cast.period_of(regulator, compute))
+    deliver(acme, records(["1"] * 47) + b"\n" + records(["1"], first=47, tokens="").split(b"\n", 1)[1])
+
+    with pytest.raises(Refused) as refused:
+        taking.take_into_draft(actor=acme.initiator, operator=counted, period=period, now=OPENING)
+
+    assert refused.value.code == "flop_unknown"
+    assert not DraftLine.objects.exists()

@@ -36,20 +36,27 @@ class EnergySeries:
 
 def fill_energy(start: int, end: int, known: Mapping[int, int]) -> EnergySeries:
     """Return the energy of the hours from `start` to before `end`; what lies outside them does not count."""
+    filled = tuple(hour for hour in range(start, end) if hour not in known)
+    stand_in = _highest(known) if filled else {}
+    highest = max(known.values(), default=0) if filled else 0
+    values = [known.get(hour, -1) for hour in range(start, end)]
+    for hour in filled:
+        values[hour - start] = stand_in.get(_month(hour), highest)
+    return EnergySeries(hour_at(start), tuple(values), filled)
+
+
+def _highest(known: Mapping[int, int]) -> dict[tuple[int, int], int]:
+    """Return the highest energy of an hour in each month."""
     months: dict[tuple[int, int], int] = {}
     for hour, drawn in known.items():
-        at = hour_at(hour)
-        months[at.year, at.month] = max(drawn, months.get((at.year, at.month), 0))
-    highest = max(known.values(), default=0)
-    values, filled = [], []
-    for hour in range(start, end):
-        value = known.get(hour)
-        if value is None:
-            filled.append(hour)
-            at = hour_at(hour)
-            value = months.get((at.year, at.month), highest)
-        values.append(value)
-    return EnergySeries(hour_at(start), tuple(values), tuple(filled))
+        month = _month(hour)
+        months[month] = max(drawn, months.get(month, 0))
+    return months
+
+
+def _month(hour: int) -> tuple[int, int]:
+    at = hour_at(hour)
+    return at.year, at.month
 
 
 def spread(kwh: Decimal, started_at: datetime, ended_at: datetime) -> EnergySeries:

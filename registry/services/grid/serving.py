@@ -9,7 +9,7 @@ import hashlib
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
 
@@ -31,7 +31,6 @@ from registry.engine.grid import (
     hour_at,
     hour_number,
     hourly_result,
-    pico_kwh,
 )
 from registry.engine.grid.units import GRAM_PLACES, rounded
 from registry.importers import serving as tables
@@ -176,10 +175,13 @@ _COPY_RECORDS = (
 )
 
 
+def all_streams() -> QuerySet[Workload]:
+    """Every serving stream, with where it runs."""
+    return Workload.objects.filter(kind="stream").select_related("system__site__organisation", "ai_model")
+
+
 def _streams(organisation: Organisation) -> QuerySet[Workload]:
-    return Workload.objects.filter(system__site__organisation=organisation, kind="stream").select_related(
-        "system__site", "ai_model"
-    )
+    return all_streams().filter(system__site__organisation=organisation)
 
 
 def _named(
@@ -267,7 +269,7 @@ def counting(workloads: Iterable[Workload], start: datetime, end: datetime) -> Q
         workload=OuterRef("workload"), hour=OuterRef("hour"), batch__gt=OuterRef("batch")
     )
     rows = ServingRecord.objects.filter(~Exists(later), workload__in=list(workloads), hour__gte=start, hour__lt=end)
-    return rows.order_by("workload", "hour", "tier", "operating_point")
+    return rows.order_by("workload_id", "hour", "tier", "operating_point")
 
 
 @dataclass(frozen=True)
@@ -293,12 +295,14 @@ def told(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT workload_id, array_agg(hour), array_agg(zone), array_agg(kwh), array_agg(requests),
-                   array_agg(tokens), max(last),
+            SELECT workload_id, array_agg(hour),
+                   CASE WHEN min(zone) = max(zone) THEN ARRAY[min(zone)] ELSE array_agg(zone) END,
+                   string_agg(trunc(kwh * 1000000000000)::text, ','), array_agg(requests), array_agg(tokens), max(last),
                    (SELECT extract(epoch FROM min(e.hour))::bigint / 3600 FROM registry_servingrecord e
                      WHERE e.workload_id = h.workload_id AND e.batch_id <= %(last)s)
-              FROM (SELECT workload_id, hour, min(zone) AS zone, sum(energy_kwh) AS kwh, sum(requests) AS requests,
-                           CASE WHEN count(tokens) = count(*) THEN sum(tokens) END AS tokens, max(last) AS last
+              FROM (SELECT workload_id, hour, min(zone) AS zone, sum(energy_kwh) AS kwh,
+                           sum(requests)::bigint AS requests,
+                           CASE WHEN count(tokens) = count(*) THEN sum(tokens)::bigint END AS tokens, max(last) AS last
                       FROM (SELECT workload_id, extract(epoch FROM hour)::bigint / 3600 AS hour, zone, requests, tokens,
                                    energy_kwh, batch_id, max(batch_id) OVER (PARTITION BY workload_id, hour) AS last
                               FROM registry_servingrecord
@@ -316,10 +320,10 @@ def told(
         rows = cursor.fetchall()
     return {
         stream: Told(
-            zones=dict(zip(hours, zones, strict=True)),
-            pico_kwh={hour: pico_kwh(drawn) for hour, drawn in zip(hours, kwh, strict=True)},
-            requests=dict(zip(hours, map(int, requests), strict=True)),
-            tokens={hour: None if n is None else int(n) for hour, n in zip(hours, tokens, strict=True)},
+            zones=dict.fromkeys(hours, zones[0]) if len(zones) == 1 else dict(zip(hours, zones, strict=True)),
+            pico_kwh=dict(zip(hours, map(int, kwh.split(",")), strict=True)),
+            requests=dict(zip(hours, requests, strict=True)),
+            tokens=dict(zip(hours, tokens, strict=True)),
             last_batch=last,
             begins=begins,
         )
@@ -361,6 +365,22 @@ class StreamFigures:
     def missing(self) -> tuple[int, ...]:
         """Hours without a record."""
         return self.energy.filled
+
+    @property
+    def kilograms(self) -> Decimal:
+        """What it emitted hour by hour, rounded for reading."""
+        return rounded(self.result.grams.scaleb(-3), 3)
+
+    @property
+    def annual_kilograms(self) -> Decimal:
+        """What it would have emitted by the average of the same hours, rounded for reading."""
+        return rounded(self.result.annual_grams.scaleb(-3), 3)
+
+    @property
+    def difference(self) -> str:
+        """How the average compares with the hours, in words."""
+        over = self.result.annual_overstates_by
+        return "" if over is None else f"{rounded(abs(over) * 100, 1)} % {'more' if over > 0 else 'less'}"
 
     @property
     def requests(self) -> int:
@@ -416,7 +436,8 @@ def recomputed(calculation: ServingCalculation) -> StreamFigures | None:
         return None
     wanted = (calculation.zone, calculation.country, since, until)
     intensity = _intensity(wanted, calculation.calculated_at, calculation.factor_sets)
-    return _figures(calculation.workload, records[calculation.workload_id], wanted, intensity)
+    of_stream = replace(records[calculation.workload_id], last_batch=calculation.last_batch_id)
+    return _figures(calculation.workload, of_stream, wanted, intensity)
 
 
 _Read = tuple[str, str, int, int]
@@ -431,7 +452,10 @@ def _intensity(wanted: _Read, at: datetime, sets: Collection[uuid.UUID] | None) 
 def _figures(workload: Workload, of_stream: Told, wanted: _Read, intensity: _Intensity) -> StreamFigures:
     """Compute the hours of one stream in one zone; gaps in its records are filled from these hours alone."""
     zone, country, since, until = wanted
-    energy = fill_energy(since, until, {h: drawn for h, drawn in of_stream.pico_kwh.items() if since <= h < until})
+    drawn = of_stream.pico_kwh
+    if min(drawn) < since or max(drawn) >= until:  # of another zone
+        drawn = {hour: pico for hour, pico in drawn.items() if since <= hour < until}
+    energy = fill_energy(since, until, drawn)
     return StreamFigures(
         workload=workload,
         zone=zone,
@@ -462,12 +486,18 @@ def figures_of_period(operator: Operator, period: Period, now: datetime) -> list
     return figures(list(_streams(operator.organisation)), start, until, at=now)
 
 
+def figures_of_year(workloads: Collection[Workload], year: int, now: datetime) -> list[StreamFigures]:
+    """Return the figures of streams for the hours of a calendar year (UTC) that are over."""
+    start, end = (hour_number(datetime(each, 1, 1, tzinfo=UTC)) for each in (year, year + 1))
+    return figures(workloads, start, min(end, hour_number(now)), at=now)
+
+
 # Into a report --------------------------------------------------------------------------------------------------------
 
 
 def report_lines(operator: Operator, period: Period, *, now: datetime) -> list[DraftLine]:
     """Return one line for each stream and zone of an operator, ready for a draft and not stored."""
-    return [_line(one, period) for one in figures_of_period(operator, period, now)]
+    return [draft_line(one, period) for one in figures_of_period(operator, period, now)]
 
 
 def reference_of(one: StreamFigures, period: Period) -> str:
@@ -493,7 +523,13 @@ def reference_of(one: StreamFigures, period: Period) -> str:
     return f"{sets[: 120 - len(end)]}{end}"
 
 
-def _line(one: StreamFigures, period: Period) -> DraftLine:
+def told_again(one: StreamFigures, period: Period) -> tuple[str, Decimal, Decimal]:
+    """Return what a calculation says: its reference, energy and emissions."""
+    return reference_of(one, period), one.result.energy_kwh, rounded(one.result.grams, GRAM_PLACES)
+
+
+def draft_line(one: StreamFigures, period: Period) -> DraftLine:
+    """Return the line of a stream, ready for a draft and not stored."""
     result = one.result
     return DraftLine(
         key=f"{PREFIX}{one.workload.pk}:{one.zone}:{one.since}",
@@ -510,7 +546,6 @@ def _line(one: StreamFigures, period: Period) -> DraftLine:
         flop=one.flop or Decimal(0),
         energy_kwh=result.energy_kwh,
         co2e_g=rounded(result.grams, GRAM_PLACES),
-        factor_g_per_kwh=result.g_per_kwh,
         factor_source=reference_of(one, period),
     )
 
