@@ -29,7 +29,7 @@ from registry.importers.lines import ImportedFile, ImportedLine, measurement_key
 from registry.importers.table import BadFile, Flag, Limits, RowError, sha256_hex
 from registry.importers.telemetry import is_metrics, is_trace, requests_of_spans
 
-LIMITS = Limits(max_bytes=50_000_000, max_rows=100_000)
+LIMITS = Limits(max_bytes=20_000_000, max_rows=100_000)
 MOST_ENERGY_KWH = Decimal(10**6)
 MOST_EMISSIONS_KG = Decimal(10**9)
 MOST_TOKENS = 10**12

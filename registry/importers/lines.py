@@ -18,7 +18,8 @@ from registry.importers.table import Flag
 
 ZONE = re.compile(r"[A-Z][A-Z0-9_-]{1,19}", re.ASCII)
 NOT_A_ZONE = "Write the grid zone or the country in capital letters, as in CISO or FRA."
-KWH_PLACES = 12
+KWH_PLACES = 24
+"""Twice as many digits as are stored, so that what a PUE is applied to is not rounded twice."""
 LONGEST_KEY = 100
 """The database keeps 120 characters; the rest is left to whoever keeps several sources beside each other."""
 

@@ -51,7 +51,7 @@ def test_energy_is_the_difference_of_two_readings_in_the_hour_of_the_second() ->
     assert [(line.key, line.energy) for line in read(result).lines] == [
         (f"nvml:{GPU}:2027-03-01T10Z", ItEnergy(Decimal(1))),
         (f"nvml:{GPU}:2027-03-01T11Z", ItEnergy(Decimal(2))),
-        (f"nvml:{OTHER}:2027-03-01T10Z", ItEnergy(Decimal("0.000000000278"))),
+        (f"nvml:{OTHER}:2027-03-01T10Z", ItEnergy(Decimal("0.000000000277777777777778"))),
     ]
     first = read(result).lines[0]
     assert (first.started_at, first.ended_at) == (

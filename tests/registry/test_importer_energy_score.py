@@ -42,7 +42,7 @@ def test_the_text_file_holds_the_sum_alone() -> None:
 
 def test_another_number_of_samples_is_said_and_the_quotient_rounded_half_up() -> None:
     assert read(parse(b"50.11", samples=100)).lines[0].energy == ItEnergy(Decimal("1002.2"))
-    assert read(parse(b"1", samples=3, queries=2)).lines[0].energy == ItEnergy(Decimal("0.000666666667"))
+    assert read(parse(b"1", samples=3, queries=2)).lines[0].energy == ItEnergy(Decimal("0.000666666666666666666667"))
 
 
 def test_phases_that_do_not_add_up_are_flagged() -> None:
