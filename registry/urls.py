@@ -154,9 +154,7 @@ urlpatterns = [
     path("verifying/<uuid:appointment_id>/", verifying.appointment, name="appointment"),
     path("verifying/<uuid:appointment_id>/accept/", verifying.accept, name="appointment-accept"),
     *(
-        path(
-            f"verifying/<uuid:appointment_id>/{act}/", verifying.give_up, {"act": act}, name=f"appointment-{act}"
-        )
+        path(f"verifying/<uuid:appointment_id>/{act}/", verifying.give_up, {"act": act}, name=f"appointment-{act}")
         for act in ("decline", "cancel", "end")
     ),
     path("findings/<uuid:finding_id>/", verifying.finding, name="finding"),

@@ -20,7 +20,7 @@ DASH = "\N{EN DASH}"
 # What has simply ended (canceled, expired, closed, superseded ...) stays neutral.
 TONES = {
     "positive": "active open continuous executed approved verified filled captured paid completed met positive "
-    "accepted cured upheld done a",
+    "accepted cured upheld done published attested green a",
     "caution": "proposed waiting submitted partially_filled pending_new halted suspended closing determined due "
     "pending overdue late positive_with_comments restricted receive_only transfer_pending closure_pending requested "
     "received delayed awaiting_receiver in_appeal unclaimed held c",
@@ -105,6 +105,37 @@ def difference(claimed: Decimal | None, recomputed: Decimal | None) -> str:
 def percent(share: float) -> str:
     """Write a share of one as per cent with one decimal."""
     return f"{share * 100:.1f}\N{NO-BREAK SPACE}%"
+
+
+@register.filter
+def percent_fine(share: float) -> str:
+    """Write a share of one as per cent with two decimals and a true minus sign."""
+    return f"{float(share) * 100:,.2f}\N{NO-BREAK SPACE}%".replace("-", MINUS)
+
+
+@register.filter
+def part_of(value: Decimal, whole: Decimal) -> str:
+    """Write one figure as a part of another, in per cent with two decimals."""
+    return percent_fine(float(value / whole)) if whole else DASH
+
+
+@register.filter
+def kilograms(grams: Decimal | None) -> str:
+    """Write grams as kilograms, to the gram."""
+    return DASH if grams is None else f"{grams / 1000:,.3f}".replace("-", MINUS)
+
+
+@register.filter
+def watt_hours(kwh: Decimal) -> str:
+    """Write an energy in kWh as Wh, with every digit."""
+    return exact(kwh * 1000)
+
+
+@register.filter
+def figure(value: float) -> str:
+    """Write an estimated figure with four digits that count, without an exponent."""
+    digits = Decimal(f"{value:.4g}")
+    return f"{digits.normalize():,f}".replace("-", MINUS)
 
 
 @register.filter

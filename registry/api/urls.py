@@ -10,6 +10,7 @@ from registry.api import (
     calendar,
     cases,
     compliance,
+    green,
     grid,
     holdings,
     monitoring,
@@ -37,6 +38,8 @@ router.register("compliance", compliance.Letters, "letter")
 router.register("obligations", compliance.Obligations, "obligation")
 router.register("sanctions", compliance.Sanctions, "sanction")
 router.register("debts", cases.Debts, "debt")
+router.register("tariffs", green.Tariffs, "tariff")
+router.register("avoided-emissions", green.PublishedClaims, "published-claim")
 
 urlpatterns = [
     path("factor-sets/", grid.FactorSets.as_view({"get": "list"}), name="factor-set-list"),
@@ -94,6 +97,27 @@ urlpatterns = [
     path("cases/<uuid:pk>/", cases.Cases.as_view({"get": "retrieve"}), name="case-detail"),
     path("serials/", accounts.Serials.as_view({"get": "read"}), name="serial"),
     path("statements/", transfers.Statements.as_view({"get": "read"}), name="statement"),
+    path("forecasts/", green.Forecasts.as_view({"get": "list", "post": "create"}), name="forecast-list"),
+    path("flex-events/", green.FlexEvents.as_view({"get": "list", "post": "create"}), name="flex-event-list"),
+    path("avoided-claims/", green.Claims.as_view({"get": "list", "post": "create"}), name="avoided-claim-list"),
+    path("avoided-claims/<uuid:pk>/", green.Claims.as_view({"get": "retrieve"}), name="avoided-claim-detail"),
+    path("avoided-claims/<uuid:pk>/inputs/", green.Claims.as_view({"get": "inputs"}), name="avoided-claim-inputs"),
+    path(
+        "avoided-claims/<uuid:pk>/unsigned/", green.Claims.as_view({"get": "unsigned"}), name="avoided-claim-unsigned"
+    ),
+    path("avoided-claims/<uuid:pk>/submit/", green.Claims.as_view({"post": "submit"}), name="avoided-claim-submission"),
+    path("avoided-claims/<uuid:pk>/attest/", green.Claims.as_view({"post": "attest"}), name="avoided-claim-statement"),
+    path(
+        "avoided-claims/<uuid:pk>/publish/", green.Claims.as_view({"post": "publish"}), name="avoided-claim-publication"
+    ),
+    path(
+        "avoided-claims/<uuid:pk>/withdraw/",
+        green.Claims.as_view({"post": "withdraw"}),
+        name="avoided-claim-withdrawal",
+    ),
+    path("planning/", green.Planning.as_view({"get": "read"}), name="green-plan"),
+    path("planning/sensitivity/", green.Planning.as_view({"get": "sensitivity"}), name="green-plan-sensitivity"),
+    path("planning/places/", green.Planning.as_view({"get": "places"}), name="green-plan-places"),
     path("reports/", reports.Reports.as_view({"get": "list", "post": "create"}), name="report-list"),
     path("reports/codecarbon/", reports.CodeCarbonFiles.as_view({"post": "create"}), name="report-codecarbon"),
     path("reports/<uuid:pk>/", reports.Reports.as_view({"get": "retrieve"}), name="report-detail"),

@@ -200,7 +200,7 @@ def submit_claim(*, actor: User, claim: AvoidedClaim, now: datetime) -> AvoidedC
             kind="verification",
             organisation=verifier,
             title=f"Attest or leave: {claim.organisation} claims avoided emissions of {claim.workload.name}.",
-            link=f"/flexing/claims/{claim.pk}/",
+            link=f"/green/claims/{claim.pk}/",
             now=now,
         )
     _record(actor, "submitted", claim, now)
@@ -400,6 +400,11 @@ may_send_back = may_attest
 def grams(micrograms: int) -> Decimal:
     """Return micrograms as grams."""
     return Decimal(micrograms).scaleb(-6)
+
+
+def no_streams() -> QuerySet[Workload]:
+    """No stream at all, for those who have none to claim for."""
+    return Workload.objects.none()
 
 
 def claimable_streams(organisation: Organisation) -> QuerySet[Workload]:

@@ -34,7 +34,10 @@ def publish_forecast(
     source: str,
     now: datetime,
 ) -> Forecast:
-    """Publish what is expected of the 24 UTC hours of a day that has not begun. A later one in time replaces it."""
+    """Publish what is expected of the 24 UTC hours of a day that has not begun. A later one in time replaces it.
+
+    The forecast that is the latest already, sent again, is itself: a client may repeat what it is not sure of.
+    """
     require_permission(may_report(actor, organisation), "Only an initiator or approver may publish its forecasts.")
     try:
         ZONE(zone)
@@ -62,6 +65,12 @@ def publish_forecast(
         "forecast_too_early",
         f"Publish forecasts at most {MOST_DAYS_AHEAD} days ahead.",
     )
+    Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)  # one forecast at a time
+    latest = (
+        Forecast.objects.filter(organisation=organisation, zone=zone, day=day).order_by("published_at", "id").last()
+    )
+    if latest is not None and (latest.values, latest.source) == (list(values), source):
+        return latest
     said = {
         "schema": "headroom/forecast/1",
         "organisation": str(organisation.pk),
