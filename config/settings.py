@@ -297,6 +297,12 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ActivityEnum": "registry.models.ReportLine.Activity",
+        "WorkloadKindEnum": "registry.models.Workload.Kind",
+        "FindingKindEnum": "registry.models.Finding.Kind",
+        "ChecklistOutcomeEnum": "registry.models.ChecklistAnswer.Outcome",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.openapi.add_problems",

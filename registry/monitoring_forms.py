@@ -13,10 +13,9 @@ from django.db.models import QuerySet
 from common.forms import ActForm, DayField, ExactField, ReasonForm, WholeField
 from registry.engine import monitoring
 from registry.engine.monitoring import Content, Measured
-from registry.models import AiModel, ReportLine, System
+from registry.models import AiModel, ReportLine, System, Workload
 from registry.services.monitoring.ai_models import ARCHITECTURES
 from registry.services.monitoring.parts import MAX_PROOF_BYTES
-from registry.services.monitoring.workloads import KINDS
 
 PROOF_HELP = "PDF, image, CSV or JSON, up to 5 MB. It is kept with its SHA-256 and never changed."
 
@@ -211,7 +210,7 @@ class WorkloadForm(ActForm):
     """A run or a serving stream."""
 
     name = forms.CharField(label="Name", max_length=160)
-    kind = forms.ChoiceField(label="Kind", choices=list(KINDS.items()))
+    kind = forms.ChoiceField(label="Kind", choices=Workload.Kind.choices)
     activity = forms.ChoiceField(label="Activity", choices=ReportLine.Activity.choices)
     ai_model = forms.ModelChoiceField(
         label="Model", queryset=AiModel.objects.none(), required=False, empty_label="None"

@@ -302,7 +302,7 @@ class WorkloadRequest(serializers.Serializer[object]):
     system = serializers.UUIDField(help_text="Id of one of the organisation's systems.")
     model = serializers.UUIDField(required=False, help_text="Id of one of the organisation's models.")
     name = serializers.CharField(max_length=160)
-    kind = serializers.ChoiceField(choices=list(workloads.KINDS.items()))
+    kind = serializers.ChoiceField(choices=Workload.Kind.choices)
     activity = serializers.ChoiceField(choices=ReportLine.Activity.choices)
 
 
@@ -362,7 +362,7 @@ class Workloads(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet[
 # Plans ----------------------------------------------------------------------------------------------------------------
 
 
-class PlanSerializer(serializers.ModelSerializer[MonitoringPlan]):
+class MonitoringPlanSerializer(serializers.ModelSerializer[MonitoringPlan]):
     """One version of a monitoring plan. From its submission on it never changes; the hash is that of the document."""
 
     organisation = OrganisationRef(source="operator.organisation", read_only=True)
@@ -396,7 +396,7 @@ class MeasuredRequest(serializers.Serializer[object]):
     meter = serializers.CharField(max_length=monitoring.LINE, default="", allow_blank=True)
 
 
-class PlanRequest(serializers.Serializer[object]):
+class MonitoringPlanRequest(serializers.Serializer[object]):
     """What a draft is to say. What is left out stays as it is."""
 
     scheme = serializers.CharField(max_length=60, help_text="Code of the scheme.")
@@ -438,7 +438,7 @@ class PlanFilters(filters.FilterSet):
 class Plans(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet[MonitoringPlan]):
     """Versions of plans in scope, the newest first; drafts only of the token's own organisation."""
 
-    serializer_class = PlanSerializer
+    serializer_class = MonitoringPlanSerializer
     filterset_class = PlanFilters
     scope_path = "operator__organisation"
     lookup_value_converter = "uuid"
@@ -456,58 +456,58 @@ class Plans(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet[Moni
         summary="Write the draft of a plan",
         description="Begins the next version, as a copy of the one in force, or goes on with the draft that is there. "
         "The same request again changes nothing.",
-        request=PlanRequest,
-        responses={201: PlanSerializer},
+        request=MonitoringPlanRequest,
+        responses={201: MonitoringPlanSerializer},
     )
     def create(self, request: Request) -> Response:
         """Write it for the organisation's operator in the scheme."""
         organisation, actor, now = organisation_of(request), user_of(request), clock.now()
         parts.require_reporter(actor, organisation)
-        values = _read(PlanRequest, request)
+        values = _read(MonitoringPlanRequest, request)
         operator = Operator.objects.filter(organisation=organisation, scheme__code=values.pop("scheme")).first()
         if operator is None:
             raise refused_field("scheme", "operator_unknown", "Your organisation is no operator of such a scheme.")
         valid_from = values.pop("valid_from", None)
         draft = plans.open_plan(actor=actor, operator=operator, now=now)
         draft = plans.write_draft(actor=actor, plan=draft, said=values, valid_from=valid_from, now=now)
-        return Response(PlanSerializer(draft).data, status=status.HTTP_201_CREATED)
+        return Response(MonitoringPlanSerializer(draft).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
         summary="Submit a plan",
         description="Freezes the draft. An incomplete one is refused with everything that it lacks.",
         request=None,
-        responses={200: PlanSerializer},
+        responses={200: MonitoringPlanSerializer},
         filters=False,
     )
     def submit(self, request: Request, pk: uuid.UUID) -> Response:
         """Submit it to the regulator's desk."""
         plan = plans.submit_plan(actor=user_of(request), plan=self._one(pk), now=clock.now())
-        return Response(PlanSerializer(plan).data)
+        return Response(MonitoringPlanSerializer(plan).data)
 
     @extend_schema(
         summary="Take a plan back",
         description="Throws a draft away, or takes back what waits for the desk. The version is kept and never counts.",
         request=None,
-        responses={200: PlanSerializer},
+        responses={200: MonitoringPlanSerializer},
         filters=False,
     )
     def discard(self, request: Request, pk: uuid.UUID) -> Response:
         """Take it back."""
         plan = plans.discard_plan(actor=user_of(request), plan=self._one(pk), now=clock.now())
-        return Response(PlanSerializer(plan).data)
+        return Response(MonitoringPlanSerializer(plan).data)
 
     @extend_schema(
         summary="Decide on a plan",
         description="For officers at the regulator's desk who had no hand in it.",
         request=DecisionRequest,
-        responses={200: PlanSerializer},
+        responses={200: MonitoringPlanSerializer},
         filters=False,
     )
     def decide(self, request: Request, pk: uuid.UUID) -> Response:
         """Approve it, or send it back."""
         values = _read(DecisionRequest, request)
         plan = plans.decide_plan(actor=user_of(request), plan=self._one(pk), now=clock.now(), **values)
-        return Response(PlanSerializer(plan).data)
+        return Response(MonitoringPlanSerializer(plan).data)
 
     def _one(self, pk: uuid.UUID) -> MonitoringPlan:
         plan = self.get_queryset().filter(pk=pk).first()

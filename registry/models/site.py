@@ -182,11 +182,15 @@ class AiModel(models.Model):
 class Workload(models.Model):
     """A run or a serving stream: one activity of one model on one system. Measurements and report lines point to it."""
 
+    class Kind(models.TextChoices):
+        RUN = "run", "Run"
+        STREAM = "stream", "Serving stream"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     system = models.ForeignKey(System, on_delete=models.PROTECT, related_name="workloads")
     ai_model = models.ForeignKey(AiModel, null=True, blank=True, on_delete=models.PROTECT, related_name="workloads")
     name = models.CharField(max_length=160)
-    kind = models.CharField(max_length=10, choices=[("run", "Run"), ("stream", "Serving stream")])
+    kind = models.CharField(max_length=10, choices=Kind.choices)
     activity = models.CharField(max_length=20, choices=ReportLine.Activity.choices)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()

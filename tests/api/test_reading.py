@@ -95,6 +95,27 @@ KEYS: dict[str, set[str]] = {
         "beneficiary", "note", "proposed_by", "proposed_at", "approval", "execute_after", "ended_at", "journal",
         "reverses", "reason_code", "reason",
     },
+    "appointment-list": {
+        "id", "organisation", "period", "verifier", "status", "proposed_at", "declaration", "decided_at", "ended_at",
+        "reason",
+    },
+    "signing-key-list": {
+        "id", "organisation", "name", "key_id", "public_key", "kept_here", "valid_from", "revoked_at",
+        "revocation_reason",
+    },
+    "site-list": {"id", "organisation", "name", "country", "zone", "opened_on", "closed_on", "pues"},
+    "system-list": {
+        "id", "organisation", "site", "name", "hardware", "devices", "watts_per_device", "peak_flop_per_second",
+        "number_format", "tier", "meter", "opened_on", "closed_on",
+    },
+    "model-list": {
+        "id", "organisation", "name", "architecture", "parameters", "active_parameters", "task_class", "upstream",
+    },
+    "workload-list": {"id", "organisation", "system", "model", "name", "kind", "activity", "ended_on"},
+    "plan-list": {
+        "id", "organisation", "scheme", "version", "status", "boundary", "valid_from", "document", "content_sha256",
+        "submitted_at", "decided_at", "decision",
+    },
     "trusted-account-list": {
         "id", "account", "trusted", "note", "status", "added_by", "added_at", "active_from", "ended_at",
     },
@@ -115,10 +136,14 @@ KEYS: dict[str, set[str]] = {
 }  # fmt: skip
 KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("scheme", "period", "market", "account", "allocation")}
 KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("approval", "report", "order", "run")}
-KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("case", "task", "transaction")}
+KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("case", "task", "transaction", "appointment")}
+KEYS |= {f"{name}-detail": KEYS[f"{name}-list"] for name in ("site", "system", "model", "workload", "plan")}
 DOCUMENTS = {
     "allocation-inputs",
+    "report-checklist",
     "report-evidence",
+    "report-findings",
+    "report-statement",
     "run-document",
     "scheme-rules",
     "scheme-rules-document",
@@ -138,6 +163,7 @@ INSIDE: dict[str, set[str]] = {
     "user": {"id", "name", "email"},
     "token": KEYS["token-list"],
     "cap": {"version", "quantity", "published_at"},
+    "pues": {"year", "value", "counts", "is_proven"},
     "bids": {"price", "price_minor", "quantity", "orders"},
     "asks": {"price", "price_minor", "quantity", "orders"},
     "evidence": {"id", "name", "sha256", "size", "received_at"},
@@ -148,7 +174,7 @@ INSIDE: dict[str, set[str]] = {
     "members": {"organisation", "since", "until"},
     "path": {"account", "since", "until"},
 }  # fmt: skip
-FREE = {"figures", "parameters", "result", "details", "flags", "rules", "steps"}
+FREE = {"figures", "parameters", "result", "details", "flags", "rules", "steps", "document"}
 """Fields whose content the act itself decides."""
 
 

@@ -8,11 +8,14 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from accounts.models import Task
+from accounts.selectors import scope_of
 from accounts.services import organisations, tasks
 from common.errors import Forbidden, Refused
+from registry import measuring
 from registry.engine.canonical import sha256
 from registry.engine.policy import MonitoringRule
-from registry.models import PLAN, MonitoringPlan, Period, Report, System
+from registry.measuring import Reader
+from registry.models import PLAN, Appointment, MonitoringPlan, Period, Report, System
 from registry.services import reports
 from registry.services.monitoring import plans, systems
 from registry.services.reports import LineInput
@@ -176,31 +179,30 @@ def test_systems_that_run_no_more_are_left_out(acme: Party, cluster: System) -> 
         plans.submit_plan(actor=acme.initiator, plan=plan, now=OPENING)
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        ({"boundary": "everything"}, "plan_choice_unknown"),
-        ({"systems": {"00000000-0000-0000-0000-000000000000": {"method": "meter"}}}, "system_unknown"),
-        ({"systems": {"x' OR 1=1": {}}}, "system_unknown"),
-        ({"gaps": "x" * 2001}, "plan_words_unreadable"),
-    ],
-)
-def test_drafts_that_cannot_be_read_are_refused(acme: Party, cluster: System, words: Any, code: str) -> None:
+UNREADABLE: list[tuple[dict[str, Any], str]] = [
+    ({"boundary": "everything"}, "plan_choice_unknown"),
+    ({"systems": {"00000000-0000-0000-0000-000000000000": {"method": "meter"}}}, "system_unknown"),
+    ({"systems": {"x' OR 1=1": {}}}, "system_unknown"),
+    ({"gaps": "x" * 2001}, "plan_words_unreadable"),
+]
+
+
+def test_drafts_that_cannot_be_read_are_refused(acme: Party, cluster: System) -> None:
     plan = draft(acme, cluster)
 
-    with pytest.raises(Refused) as refused:
-        plans.write_draft(actor=acme.initiator, plan=plan, said=words, now=OPENING)
+    for words, code in UNREADABLE:
+        with pytest.raises(Refused) as refused:
+            plans.write_draft(actor=acme.initiator, plan=plan, said=words, now=OPENING)
+        assert refused.value.code == code
 
-    assert refused.value.code == code
     assert MonitoringPlan.objects.get().document == plan.document
 
 
-@pytest.mark.parametrize("day", [date(YEAR - 1, 12, 31), OPENING.date() + timedelta(days=367)])
-def test_the_day_from_which_a_plan_counts_is_plausible(acme: Party, cluster: System, day: date) -> None:
-    with pytest.raises(Refused) as refused:
-        draft(acme, cluster, valid_from=day)
-
-    assert refused.value.code == "valid_from_implausible"
+def test_the_day_from_which_a_plan_counts_is_plausible(acme: Party, cluster: System) -> None:
+    for day in (date(YEAR - 1, 12, 31), OPENING.date() + timedelta(days=367)):
+        with pytest.raises(Refused) as refused:
+            draft(acme, cluster, valid_from=day)
+        assert refused.value.code == "valid_from_implausible"
 
 
 def test_reporters_write_and_the_desk_decides(
@@ -272,6 +274,33 @@ def test_a_plan_is_decided_once(regulator: Regulator, acme: Party, cluster: Syst
         decide(regulator, plan, "approved")
 
     assert refused.value.code == "plan_not_returned_to_approved"
+
+
+def test_a_verifier_reads_the_plans_of_those_that_appointed_it(
+    acme: Party, verity: Party, cluster: System, capped_period: Period
+) -> None:
+    submitted(acme, cluster)
+    reader = Reader(scope_of(verity.verifier), verity.organisation)
+    appointment = Appointment.objects.create(
+        operator=operator_of(acme),
+        period=capped_period,
+        verifier=verity.organisation,
+        proposed_by=acme.initiator,
+        proposed_at=OPENING,
+    )
+
+    def seen() -> tuple[int, int, int]:
+        return (
+            measuring.plans_visible(reader).count(),
+            measuring.sites_visible(reader).count(),
+            measuring.workloads_visible(reader).count(),
+        )
+
+    assert seen() == (0, 0, 0)
+    Appointment.objects.filter(pk=appointment.pk).update(
+        status="accepted", declaration={"conflicts": "none"}, decided_by=verity.verifier, decided_at=OPENING
+    )
+    assert seen() == (1, 1, 1)
 
 
 # Reports --------------------------------------------------------------------------------------------------------------

@@ -12,8 +12,6 @@ from common.errors import Unknown, require
 from registry.models import AiModel, ReportLine, System, Workload
 from registry.services.monitoring import parts, systems
 
-KINDS = dict(Workload._meta.get_field("kind").choices or ())
-
 
 @transaction.atomic(durable=True)
 def open_workload(
@@ -32,10 +30,10 @@ def open_workload(
     parts.require_reporter(actor, organisation)
     require(system.closed_on is None, "system_closed", f"{system.name} was closed on {system.closed_on}.")
     name = parts.name_of(name, 160)
-    require(kind in KINDS, "kind_unknown", "Choose a run or a serving stream.")
+    require(kind in Workload.Kind.values, "kind_unknown", "Choose a run or a serving stream.")
     require(activity in ReportLine.Activity.values, "activity_unknown", "Choose one of the activities on the list.")
     require(
-        kind != "stream" or activity == ReportLine.Activity.INFERENCE,
+        kind != Workload.Kind.STREAM or activity == ReportLine.Activity.INFERENCE,
         "stream_serves",
         "A serving stream is inference. Training, fine-tuning and evaluation are runs.",
     )
