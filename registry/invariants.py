@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from common.invariants import Finding, Invariant, sql_invariant
 from registry.engine import allocation as engine
 from registry.models import AllocationRun, ComplianceRecord, EvidenceFile, Obligation, Period, Sanction
+from registry.plan_invariants import INVARIANTS as OF_PLANS
 from registry.services import regimes
 from registry.services.allocation import NEW_ENTRANTS, SET_ASIDE, recomputed_lines, stored_lines
 from registry.services.drafting import evidence
@@ -333,6 +334,7 @@ INVARIANTS: list[Invariant] = [
     Invariant("Each letter at a deadline depends on receipts in time only", _letters_follow_from_receipts_in_time),
     Invariant("Each operator's last letter is the present one", _last_letters_are_the_present_ones, present_only=True),
     Invariant("Each sanction follows from what was missing at the deadline", _sanctions_follow_from_the_deadline),
+    *OF_PLANS,
     *OF_SERVING,
     *OF_THE_YEAR,
 ]
