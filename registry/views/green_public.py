@@ -4,7 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
@@ -27,6 +27,8 @@ from registry.services.flexing.planning import Assumptions, Loaded, Planned
 
 PER_PAGE = 50
 Result = TypeVar("Result")
+SHOWN_BY_HOUR = timedelta(days=7)
+"""Claims up to this long are drawn by the hour, longer ones by the day."""
 PREFERRED = "CISO:2022"
 """The place of the worked example, where it is loaded."""
 
@@ -88,18 +90,21 @@ def claim(request: HttpRequest, serial: str) -> HttpResponse:
 
 def evidence_of(found: AvoidedClaim) -> dict[str, object]:
     """Return what a page shows of a claim's evidence: its days as a table and chart, its checks and its rebound."""
-    days: defaultdict[datetime, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    by_hour = found.ends_at - found.starts_at <= SHOWN_BY_HOUR
+    spans: defaultdict[datetime, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for hour, actual, avoided in found.hours.order_by("hour").values_list("hour", "actual_g", "avoided_g"):
-        of_day = days[hour.astimezone(UTC).replace(hour=0)]
-        of_day[0] += actual
-        of_day[1] += avoided
+        span = hour.astimezone(UTC)
+        of_span = spans[span if by_hour else span.replace(hour=0)]
+        of_span[0] += actual
+        of_span[1] += avoided
+    each = "hour" if by_hour else "day"
     chart = Chart(
-        key="days",
-        title="Emitted and avoided, kg CO2e a day",
-        summary=f"{found.avoided_g / 1000:,.1f} kg CO2e were avoided on {len(days)} days.",
-        x_label="Day (UTC)",
-        series=[Series("Emitted", line="2", draw="bars"), Series("Avoided", line="3", draw="bars")],
-        rows=[(day, [round(gram / 1000, 3) for gram in grams]) for day, grams in sorted(days.items())],
+        key="spans",
+        title=f"Emitted and avoided, kg CO2e an {each}" if by_hour else f"Emitted and avoided, kg CO2e a {each}",
+        summary=f"{found.avoided_g / 1000:,.1f} kg CO2e were avoided and {found.actual_g / 1000:,.1f} kg emitted.",
+        x_label=f"{each.capitalize()} (UTC)",
+        series=[Series("Emitted", line="2", draw="bars"), Series("Avoided", line="1", draw="bars")],
+        rows=[(span, [round(gram / 1000, 3) for gram in grams]) for span, grams in sorted(spans.items())],
         from_zero=True,
     )
     now = Fraction(found.requests, found.subscribers)

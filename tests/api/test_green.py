@@ -10,7 +10,7 @@ from common import signing
 from registry.engine.canonical import canonical_json
 from registry.models import AvoidedClaim, FlexEvent, Forecast, Period
 from tests.api.asking import field_codes, refused
-from tests.api.conftest import Caller
+from tests.api.world import Caller
 from tests.cast import OPENING, Clock, Party, Regulator, engage, verifiers_key
 from tests.registry import flexed
 from tests.registry.flexed import CISO, DAY, DIRTY, MORNING_AFTER, NUMBER
