@@ -54,6 +54,7 @@ from registry.models.grid import AnnualIntensity, FactorSet, HourlyIntensity
 from registry.models.metering import MeterExperiment, MeterProject, MeterReading, MeterRun, ProjectToken
 from registry.models.operator import HolderChange, Operator
 from registry.models.plan import PLAN, MonitoringPlan
+from registry.models.prior import ReferenceSet, ReferenceTraining
 from registry.models.report import (
     AWAITS_OPINION,
     REPORT,
@@ -172,6 +173,8 @@ __all__ = [
     "Period",
     "ProjectToken",
     "PublishedRun",
+    "ReferenceSet",
+    "ReferenceTraining",
     "RegimeStatus",
     "Report",
     "ReportFile",
