@@ -63,6 +63,9 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
     co2e_g = ExactDecimal()
     flags = serializers.JSONField(read_only=True, help_text="What a reader should look at twice.")
     evidence = EvidenceSerializer(read_only=True, allow_null=True)
+    plan = serializers.UUIDField(
+        source="plan_id", read_only=True, allow_null=True, help_text="Id of the monitoring plan that it cites."
+    )
     statement = serializers.SerializerMethodField(help_text="The verifier's, once there is one.")
 
     class Meta:
@@ -79,6 +82,7 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
             "energy_kwh",
             "co2e_g",
             "flags",
+            "plan",
             "evidence",
             "received_at",
             "return_reason",

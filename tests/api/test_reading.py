@@ -45,6 +45,27 @@ KEYS: dict[str, set[str]] = {
         "id", "market", "sequence", "ordinal", "price", "price_minor", "currency", "quantity", "taker", "buy_order",
         "sell_order", "settled", "at",
     },
+    "tariff-list": {
+        "id", "organisation", "name", "version", "tier", "discount", "accuracy_floor", "latency_ceiling_ms", "flex_cap",
+        "hours_per_day", "percentile", "shift_hours", "notice_hours", "valid_from", "valid_until", "published_at",
+        "points",
+    },
+    "forecast-list": {"id", "organisation", "zone", "day", "values", "source", "sha256", "published_at"},
+    "flex-event-list": {
+        "id", "tariff", "workload", "hour", "kind", "point", "served_at", "requests", "forecast", "forecast_g_per_kwh",
+        "actual_g_per_kwh", "recorded_at",
+    },
+    **dict.fromkeys(
+        ("published-claim-list", "avoided-claim-list"),
+        {
+            "id", "serial", "organisation", "workload", "tariff", "zone", "starts_at", "ends_at", "status",
+            "baseline_rule", "baseline_g", "actual_g", "avoided_g", "energy_effect_g", "timing_effect_g",
+            "not_credited_g", "marginal_g", "requests", "flexed", "subscribers", "subscribers_before",
+            "requests_before", "checks", "inputs_sha256", "drafted_at", "submitted_at", "published_at", "withdrawn_at",
+            "withdrawal_reason", "statement",
+        },
+    ),
+    "green-plan-places": {"zone", "year"},
     "letter-list": {"id", "organisation", "period", "occasion", "status", "owed", "surrendered", "at"},
     "account-list": {
         "number", "kind", "label", "status", "grade", "grade_reason", "terms", "owner", "opened_at",
@@ -63,7 +84,7 @@ KEYS: dict[str, set[str]] = {
     },
     "report-list": {
         "id", "organisation", "period", "version", "kind", "status", "boundary", "flop", "energy_kwh", "co2e_g",
-        "flags", "evidence", "received_at", "return_reason", "statement",
+        "flags", "plan", "evidence", "received_at", "return_reason", "statement",
     },
     "report-lines": {
         "number", "label", "activity", "method", "flop", "energy_kwh", "co2e_g", "claimed_co2e_g", "factor_g_per_kwh",

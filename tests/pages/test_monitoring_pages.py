@@ -12,7 +12,10 @@ from django.urls import reverse
 from playwright.sync_api import Page
 
 from registry.models import AiModel, MonitoringPlan, Site, SitePue, System, Workload
-from tests.cast import YEAR
+from registry.services import reports
+from registry.services.monitoring import plans
+from registry.services.reports import LineInput
+from tests.cast import PERMIT_FLOP, REPORTING, YEAR
 from tests.pages.conftest import NARROW, WIDE, OpenPage
 from tests.pages.world import World
 from tests.registry.monitored import BILL, open_cluster, open_paris, submitted
@@ -134,6 +137,28 @@ def test_the_desk_decides_and_the_firm_reads_the_reason(world: World, as_person:
     client = as_person("acme initiator")
     assert "Name the second meter." in client.get(reverse("plan", args=[plan.pk])).content.decode()
     assert "Correct it" in client.get(reverse("plans")).content.decode()
+
+
+def test_the_page_of_a_report_names_the_plan_that_it_cites(world: World, as_person: AsPerson) -> None:
+    decided = plans.decide_plan(
+        actor=world.regulator.desk, plan=world.plan, outcome="approved", reason="All is named.", now=REPORTING
+    )
+    report = reports.submit_lines(
+        actor=world.acme.initiator,
+        operator=decided.operator,
+        period=world.period,
+        lines=[LineInput("Another run", "training", flop=PERMIT_FLOP)],
+        boundary="full stack",
+        now=REPORTING,
+    )
+
+    page = as_person("auditor").get(reverse("report", args=[report.pk])).content.decode()
+
+    assert reverse("plan", args=[decided.pk]) in page
+    assert (
+        reverse("report", args=[report.pk])
+        in as_person("auditor").get(reverse("plan", args=[decided.pk])).content.decode()
+    )
 
 
 def test_those_concerned_see_a_plan_and_drafts_are_the_operators_own(world: World, as_person: AsPerson) -> None:
