@@ -15,7 +15,7 @@ from common.quantities import MAX_FLOP, parse_whole
 from registry.engine.allocation import AllocationInputs, inputs_from_document
 from registry.importers import codecarbon, epoch
 from registry.ledger.models import Asset, Balance, LedgerAccount
-from registry.models import Period, ReportLine, VerifierStatement
+from registry.models import Period, ReportLine
 from registry.services.reports import LineInput
 
 
@@ -254,20 +254,6 @@ LineForms: "type[forms.BaseFormSet[LineForm]]" = forms.formset_factory(
     LineForm, extra=3, min_num=1, validate_min=True, max_num=200, validate_max=True
 )
 """The lines of a typed report; rows left empty do not count."""
-
-
-class VerificationForm(ActForm):
-    """The verifier's opinion on one report."""
-
-    opinion = forms.ChoiceField(label="Opinion", choices=VerifierStatement.Opinion.choices, widget=forms.RadioSelect)
-    findings = forms.CharField(
-        label="Findings",
-        required=False,
-        max_length=5000,
-        help_text="Needed unless the opinion is positive without comments. A negative opinion returns the report.",
-        widget=forms.Textarea(attrs={"rows": 4}),
-    )
-    field_of: ClassVar = {"opinion_unknown": "opinion", "findings_missing": "findings"}
 
 
 class ReturnForm(ActForm):

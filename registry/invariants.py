@@ -7,13 +7,20 @@ from django.db.models import QuerySet
 
 from common.invariants import Finding, Invariant, sql_invariant
 from registry.engine import allocation as engine
-from registry.models import AllocationRun, ComplianceRecord, EvidenceFile, Obligation, Period, Sanction
+from registry.models import (
+    AllocationRun,
+    ComplianceRecord,
+    EvidenceFile,
+    Obligation,
+    Period,
+    Sanction,
+    VerifierStatement,
+)
 from registry.plan_invariants import INVARIANTS as OF_PLANS
-from registry.services import regimes
+from registry.services import regimes, verification
 from registry.services.allocation import NEW_ENTRANTS, SET_ASIDE, recomputed_lines, stored_lines
 from registry.services.drafting import evidence
 from registry.services.sanctions import recomputed
-from registry.services.verification import quantity_owed
 from registry.serving_invariants import INVARIANTS as OF_SERVING
 from registry.standing import Standing, records
 from registry.year_invariants import INVARIANTS as OF_THE_YEAR
@@ -50,6 +57,20 @@ def _files_are_those_received(as_of: datetime | None) -> Finding:
     return checked, None
 
 
+def _statements_are_signed(as_of: datetime | None) -> Finding:
+    """Each statement is the document that was signed, by a key that was valid, and so is its receipt."""
+    statements = VerifierStatement.objects.select_related("report", "key", "receipt_key").order_by("signed_at", "id")
+    if as_of is not None:
+        statements = statements.filter(signed_at__lte=as_of)
+    checked = 0
+    for statement in statements.iterator():
+        checked += 1
+        wrong = verification.holds(statement)
+        if wrong:
+            return checked, {"statement_id": statement.pk, "statement": wrong}
+    return checked, None
+
+
 def _obligations_follow_from_reports(as_of: datetime | None) -> Finding:
     obligations = Obligation.objects.select_related(
         "report__operator__scheme", "report__period", "operator__scheme", "period"
@@ -60,7 +81,7 @@ def _obligations_follow_from_reports(as_of: datetime | None) -> Finding:
     for obligation in obligations.iterator():
         checked += 1
         owes = regimes.surrenders(obligation.operator, obligation.period.year, at=obligation.at)
-        found = quantity_owed(obligation.report, obligation.at) if owes else 0
+        found = verification.quantity_owed(obligation.report, obligation.at) if owes else 0
         if found != obligation.quantity:
             return checked, {"obligation_id": obligation.pk, "quantity": obligation.quantity, "found": found}
     return checked, None
@@ -247,6 +268,25 @@ INVARIANTS: list[Invariant] = [
              ORDER BY r.id""",
     ),
     Invariant("Each obligation follows from its report", _obligations_follow_from_reports),
+    Invariant("Each verifier's statement is signed, and so is its receipt", _statements_are_signed),
+    sql_invariant(
+        "Reporter, verifier and reviewer are three, under an appointment of that period",
+        counted="SELECT count(*) FROM registry_verifierstatement"
+        " WHERE appointment_id IS NOT NULL AND signed_at <= %(as_of)s::timestamptz",
+        breaches="""
+            SELECT s.id AS statement_id, s.report_id FROM registry_verifierstatement s
+              JOIN registry_report r ON r.id = s.report_id
+              JOIN registry_operator o ON o.id = r.operator_id
+              JOIN registry_appointment a ON a.id = s.appointment_id
+             WHERE s.signed_at <= %(as_of)s::timestamptz
+               AND (a.operator_id <> r.operator_id OR a.period_id <> r.period_id OR a.verifier_id <> s.verifier_id
+                    OR s.verifier_id = o.organisation_id OR s.signed_by_id = r.submitted_by_id
+                    OR s.opinion <> 'negative'
+                       AND (SELECT c.answered_by_id FROM registry_checklistanswer c
+                             WHERE c.report_id = r.id AND c.item = 'independent_review' AND c.answered_at <= s.signed_at
+                             ORDER BY c.id DESC LIMIT 1) IN (s.signed_by_id, r.submitted_by_id))
+             ORDER BY s.id""",
+    ),
     sql_invariant(
         "Each surrender moved its quantity, once, from its operator to its period, of permits that count",
         counted="SELECT count(*) FROM registry_surrender WHERE received_at <= %(as_of)s::timestamptz",

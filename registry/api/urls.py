@@ -177,20 +177,28 @@ urlpatterns = [
     ),
     path("appointments/<uuid:pk>/", verifying.Appointments.as_view({"get": "retrieve"}), name="appointment-detail"),
     path(
-        "appointments/<uuid:pk>/accept/", verifying.Appointments.as_view({"post": "accept"}), name="appointment-accept"
+        "appointments/<uuid:pk>/accept/",
+        verifying.Appointments.as_view({"post": "accept"}),
+        name="appointment-acceptance",
     ),
     path(
         "appointments/<uuid:pk>/decline/",
         verifying.Appointments.as_view({"post": "decline"}),
-        name="appointment-decline",
+        name="appointment-refusal",
     ),
     path(
-        "appointments/<uuid:pk>/cancel/", verifying.Appointments.as_view({"post": "cancel"}), name="appointment-cancel"
+        "appointments/<uuid:pk>/cancel/",
+        verifying.Appointments.as_view({"post": "cancel"}),
+        name="appointment-cancellation",
     ),
-    path("appointments/<uuid:pk>/end/", verifying.Appointments.as_view({"post": "end"}), name="appointment-end"),
+    path(
+        "appointments/<uuid:pk>/end/", verifying.Appointments.as_view({"post": "end"}), name="appointment-termination"
+    ),
     path("signing-keys/", verifying.SigningKeys.as_view({"get": "list", "post": "create"}), name="signing-key-list"),
     path(
-        "signing-keys/<uuid:pk>/revoke/", verifying.SigningKeys.as_view({"post": "revoke"}), name="signing-key-revoke"
+        "signing-keys/<uuid:pk>/revoke/",
+        verifying.SigningKeys.as_view({"post": "revoke"}),
+        name="signing-key-revocation",
     ),
     path("reports/<uuid:pk>/lines/", reports.ReportLines.as_view({"get": "list"}), name="report-lines"),
     path(

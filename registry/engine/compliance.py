@@ -422,10 +422,10 @@ def conservative_estimate(
     return Estimate(total, basis)
 
 
-def uplift_of_tier(rule: ComplianceRule, tier: int) -> Exact:
+def uplift_of_tier(rule: ComplianceRule, tier: int) -> Decimal:
     """Return what a tier of data adds: its own share, or that of the nearest coarser tier that the rule names."""
     if not rule.tier_uplift:
-        return 0
+        return Decimal(0)
     coarser = [one for one in rule.tier_uplift if one <= tier]
     return rule.tier_uplift[max(coarser) if coarser else min(rule.tier_uplift)]
 

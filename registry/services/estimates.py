@@ -2,7 +2,8 @@
 
 When reports are due, every operator without one is estimated from what is known: its last verified figure and a margin,
 its own unverified figure or its meters, and half of its contracted capacity, whichever is highest (the weights are the
-rules' own). Two officers approve the whole list. A proper report that is verified later takes the estimate's place.
+rules' own). What was measured counts for more the coarser the operator's tier of data is. Two officers approve the
+whole list. A proper report that is verified later takes the estimate's place.
 """
 
 import uuid
@@ -13,6 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Min, QuerySet
+from django.db.models.functions import Coalesce
 
 from accounts.models import Approval, Organisation, User
 from accounts.services import approvals, audit, tasks
@@ -20,10 +23,10 @@ from common.database import assert_in_transaction
 from common.errors import Unknown, require
 from common.idempotency import fingerprint
 from common.quantities import MAX_FLOP, parse_decimal
-from registry.engine.compliance import conservative_estimate
+from registry.engine.compliance import conservative_estimate, uplift_of_tier
 from registry.engine.refusals import Refusal
 from registry.engine.rounding import exact, exact_text, half_up, obligation_permits
-from registry.models import AWAITS_OPINION, Operator, Period, Report, Scheme
+from registry.models import AWAITS_OPINION, MonitoringPlan, Operator, Period, Report, ReportLine, Scheme
 from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.services import compliance, operators, receipts, reports, rules, suspensions, verification
 from registry.services.overdue import IN_FORCE
@@ -42,13 +45,16 @@ BASES = {
 class Proposal:
     """What one operator without a report would owe: the total in the scheme's unit, in permits, and what it rests on.
 
-    `basis` is empty where nothing is known to estimate from; an officer sets the figure then.
+    `basis` is empty where nothing is known to estimate from; an officer sets the figure then. `uplift` is what the tier
+    of the operator's data adds to what was measured.
     """
 
     operator: Operator
     total: Decimal
     permits: int
     basis: str
+    tier: int = 0
+    uplift: Decimal = Decimal(0)
 
 
 def missing(period: Period) -> list[Operator]:
@@ -81,22 +87,44 @@ def proposals(period: Period, metered: Mapping[uuid.UUID, Decimal] | None = None
             own[report.operator_id] = total
         elif report.period.year < period.year and report.status in IN_FORCE:
             last[report.operator_id] = total
+    tiers = _tiers(firms, found)
     listed = []
     for firm in firms:
+        tier = tiers.get(firm.pk, 0)
+        uplift = uplift_of_tier(rule, tier)
         estimate = conservative_estimate(
             last_verified=last.get(firm.pk),
             metered=(metered or {}).get(firm.pk, own.get(firm.pk)),
             contracted_capacity=firm.contracted_capacity,
             uplift=rule.estimate_uplift,
             capacity_share=rule.capacity_share,
+            tier_uplift=uplift,
         )
         if isinstance(estimate, Refusal):
             listed.append(Proposal(firm, Decimal(0), 0, ""))
             continue
         total = Decimal(half_up(estimate.total)) if is_flop else Decimal(half_up(estimate.total * 10**6)).scaleb(-6)
         permits = obligation_permits(exact(total), exact(firm.scheme.unit_size))
-        listed.append(Proposal(firm, total, permits, estimate.basis))
+        is_measured = estimate.basis != "contracted_capacity"
+        listed.append(Proposal(firm, total, permits, estimate.basis, tier, uplift if is_measured else Decimal(0)))
     return listed
+
+
+def _tiers(firms: Sequence[Operator], found: QuerySet[Report]) -> dict[uuid.UUID, int]:
+    """Return the coarsest tier at which each operator measures: by its approved plan, else by its latest report.
+
+    A line that does not say how it was measured was typed.
+    """
+    latest = {report.operator_id: report.pk for report in found.order_by("period__year", "version")}
+    lines = ReportLine.objects.filter(report__in=latest.values()).values_list("report__operator")
+    coarsest = lines.annotate(coarsest=Min(Coalesce("tier", 0))).values_list("report__operator", "coarsest")
+    tiers: dict[uuid.UUID, int] = dict(coarsest.order_by())
+    for plan in MonitoringPlan.objects.filter(operator__in=firms, status="approved"):
+        systems = plan.document.get("systems", {})
+        planned = [int(one.get("tier", 0)) for one in systems.values()] if isinstance(systems, dict) else []
+        if planned:
+            tiers[plan.operator_id] = min(planned)
+    return tiers
 
 
 def propose_estimates(
@@ -114,7 +142,13 @@ def propose_estimates(
         parameters={
             "period": str(period.pk),
             "estimates": [
-                {"operator": str(one.operator.pk), "total": format(one.total, "f"), "basis": one.basis}
+                {
+                    "operator": str(one.operator.pk),
+                    "total": format(one.total, "f"),
+                    "basis": one.basis,
+                    "tier": one.tier,
+                    "uplift": exact_text(one.uplift),
+                }
                 for one in listed
             ],
         },
@@ -220,14 +254,15 @@ def _execute(approval: Approval, now: datetime) -> Mapping[str, Any]:
     period, received_at = receipts.receive(uuid.UUID(approval.parameters["period"]))
     is_flop = period.scheme.metric == Scheme.Metric.FLOP
     waiting = {str(operator.pk) for operator in missing(period)}
-    listed: Sequence[Mapping[str, str]] = approval.parameters["estimates"]
+    listed: Sequence[Mapping[str, Any]] = approval.parameters["estimates"]
     count = 0
     for one in sorted(listed, key=lambda each: each["operator"]):
         if one["operator"] not in waiting:
             continue
         operator = operators.locked(Operator(pk=uuid.UUID(one["operator"])))
         total = parse_decimal(one["total"])
-        reason = f"No report; by {BASES[one['basis']]}: {exact_text(total)} {period.scheme.unit_name}."
+        raised = f", and {one['uplift']} of it for data of tier {one['tier']}" if one.get("uplift", "0") != "0" else ""
+        reason = f"No report; by {BASES[one['basis']]}{raised}: {exact_text(total)} {period.scheme.unit_name}."
         flop, co2e_g = (total, Decimal(0)) if is_flop else (Decimal(0), total)
         _set(approval.proposed_by, operator, period, received_at, reason, flop, co2e_g, now)
         count += 1

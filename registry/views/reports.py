@@ -25,12 +25,12 @@ from registry.forms import (
     PublishedReportForm,
     ReportForm,
     ReturnForm,
-    VerificationForm,
 )
 from registry.importers.table import RowError
-from registry.models import AWAITS_OPINION, REPORT, Operator, Period, Report
+from registry.models import AWAITS_OPINION, REPORT, Operator, Period, Report, VerifierStatement
 from registry.services import reports, verification
 from registry.services.drafting import evidence
+from registry.services.verifying import findings
 
 PER_PAGE = 50
 LINES_PER_PAGE = 100
@@ -220,25 +220,6 @@ def report_evidence(request: HttpRequest, report_id: uuid.UUID) -> StreamingHttp
 
 
 @require_POST
-def verify_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
-    """State the verifier's opinion."""
-    report = visible_report(request, report_id)
-    form = VerificationForm(request.POST)
-    if form.is_valid():
-        with refusals_shown_in(form):
-            statement = verification.verify_report(
-                actor=acting_in(request).user,
-                report=report,
-                opinion=form.cleaned_data["opinion"],
-                findings=form.cleaned_data["findings"],
-                now=clock.now(),
-            )
-            messages.success(request, f"Your opinion was signed: {statement.get_opinion_display().lower()}.")
-            return redirect("report", report_id)
-    return _report_page(request, report, verification_form=form)
-
-
-@require_POST
 def return_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     """Send a report back with a reason."""
     report = visible_report(request, report_id)
@@ -256,11 +237,11 @@ def return_report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
 def _report_page(
     request: HttpRequest,
     report: Report,
-    verification_form: VerificationForm | None = None,
     return_form: ReturnForm | None = None,
 ) -> HttpResponse:
     acting = acting_in(request)
     is_waiting = report.status in AWAITS_OPINION
+    statement: VerifierStatement | None = getattr(report, "statement", None)
     context = {
         "report": report,
         "is_flop": report.operator.scheme.metric == "flop",
@@ -270,12 +251,13 @@ def _report_page(
         "sums": selectors.claimed_sums(report),
         "versions": Report.objects.filter(operator=report.operator, period=report.period).order_by("-version"),
         "may_verify": is_waiting and acting.is_verifier,
+        "statement_problem": verification.holds(statement) if statement is not None else "",
+        "findings": findings.of_period(report.operator, report.period),
         "may_return": is_waiting and (acting.has("verifier") or acting.has("desk_officer", "senior_officer")),
-        "verification_form": verification_form or VerificationForm(),
         "return_form": return_form or ReturnForm(prefix=None),
     }
-    refused = any(form is not None and form.errors for form in (verification_form, return_form))
-    return render(request, "registry/report.html", context, status=422 if refused else 200)
+    is_refused = return_form is not None and bool(return_form.errors)
+    return render(request, "registry/report.html", context, status=422 if is_refused else 200)
 
 
 def visible_report(request: HttpRequest, report_id: uuid.UUID) -> Report:
@@ -283,7 +265,15 @@ def visible_report(request: HttpRequest, report_id: uuid.UUID) -> Report:
     acting = acting_in(request)
     report = (
         selectors.reports_visible(acting.scope, to_a_verifier=acting.is_verifier)
-        .select_related("evidence", "statement__verifier", "statement__signed_by", "obligation", "submitted_by")
+        .select_related(
+            "evidence",
+            "statement__verifier",
+            "statement__signed_by",
+            "statement__key",
+            "statement__receipt_key",
+            "obligation",
+            "submitted_by",
+        )
         .filter(pk=report_id)
         .first()
     )

@@ -70,9 +70,36 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
             reverse("workload-end", args=[world.cluster.workloads.get().pk]),
             {404: {"borealis viewer"}},
         ),
+        "serving": (reverse("serving"), {}),
+        "factor sets": (reverse("factor-sets"), {}),
+        "desk factors": (reverse("desk-factors"), {403: everybody - OVERSEERS}),
         "models": (reverse("models"), {}),
         "plans": (reverse("plans"), {}),
         "plan": (reverse("plan", args=[world.plan.pk]), {404: {"borealis viewer"}}),
+        "workbench": (
+            reverse("workbench", args=[world.submitted.pk]),
+            {403: FIRMS},
+        ),
+        "statement file": (reverse("statement-file", args=[world.verified.pk]), {404: {"borealis viewer"}}),
+        "receipt file": (reverse("receipt-file", args=[world.verified.pk]), {404: {"borealis viewer"}}),
+        "verifying": (reverse("verifying"), {}),
+        "appointment": (
+            reverse("appointment", args=[world.verified.statement.appointment_id]),
+            {404: {"borealis viewer"}},
+        ),
+        "signing keys": (reverse("signing-keys"), {403: OVERSEERS}),
+        "supervision": (reverse("supervision-period", args=[code]), {403: everybody - OVERSEERS}),
+        "accreditations": (reverse("accreditations"), {403: everybody - OVERSEERS}),
+        "green inference": (reverse("green"), {}),
+        "forecasts": (reverse("flex-forecasts"), {}),
+        "flex events": (reverse("flex-events"), {}),
+        "claims": (reverse("flex-claims"), {}),
+        "new claim": (reverse("flex-claim-new"), {}),
+        "new tariff": (reverse("tariff-new"), {403: everybody - {"acme initiator", "acme approver"}}),
+        "tariffs": (reverse("tariffs"), {}),
+        "published claims": (reverse("avoided-claims"), {}),
+        "planning": (reverse("planning"), {}),
+        "sensitivity": (reverse("planning-sensitivity"), {}),
         "compliance": (reverse("compliance"), {403: {"verifier"}}),
         "compliance of a period": (reverse("compliance-period", args=[code]), {403: {"verifier"}}),
         "compliance of the pilot": (
@@ -132,6 +159,8 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
 
 PUBLIC = {
     "transparency", "transparency of a period", "transparency of the pilot", "open file", "runs", "run", "run document",
+    "factor sets",
+    "tariffs", "published claims", "planning", "sensitivity",
 }  # fmt: skip
 NOWHERE = {"transparency of a draft", "open file before its time", "no certificate"}
 
@@ -176,11 +205,15 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
             f"/models/{nobody}/", f"/plans/{nobody}/", f"/plans/{nobody}/steps/boundary/", f"/workloads/{nobody}/end/",
             "/holdings/HR-1/nothing/", "/holdings/HR-1/nothing/statement.csv",
             f"/reports/{nobody}/", f"/reports/{nobody}/evidence/", f"/approvals/{nobody}/", "/compliance/nowhere-2026/",
-            f"/runs/{nobody}/", f"/runs/{nobody}/document/", "/desk/periods/nowhere-2026/figures/",
+            f"/runs/{nobody}/", f"/verifying/{nobody}/", f"/findings/{nobody}/", f"/reports/{nobody}/workbench/",
+            f"/reports/{nobody}/statement.json", "/supervision/nowhere-2026/",
+            f"/runs/{nobody}/document/", "/desk/periods/nowhere-2026/figures/",
             "/desk/periods/nowhere-2026/", f"/desk/allocations/{nobody}/",
             "/public/nowhere/", "/public/nowhere/permits.csv",
             f"/public/{world.period.code}/nothing.csv", f"/public/{world.period.code}/nothing.json",
             f"/desk/periods/{world.period.code}/estimates/{nobody}/",
+            f"/serving/{nobody}/", "/serving/batches/1/file/",
+            "/factors/nothing/", "/factors/nothing/v1/CISO/hours.csv",
             "/desk/calendar/nowhere/", "/desk/calendar/nowhere/period/", "/desk/calendar/work/999999999/cancel/",
         )
     }  # fmt: skip

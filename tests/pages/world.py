@@ -23,6 +23,7 @@ from tests.cast import (
     Regulator,
     capped,
     co2e_scheme,
+    engage,
     judge,
     operator,
     party,
@@ -211,6 +212,8 @@ def build_world(
         activity="training",
         now=now,
     )
+    engage(verity, borealis.operator, period, now)
+    engage(verity, pilot_operator, pilot, now)
     surrenders.surrender(actor=acme.initiator, operator=acme.operator, period=period, quantity=10, key=uuid4(), now=now)
     people = {
         "acme viewer": acme.viewer,

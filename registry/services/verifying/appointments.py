@@ -54,7 +54,7 @@ def propose(*, actor: User, operator: Operator, period: Period, verifier: Organi
         kind="verification",
         organisation=verifier,
         title=f"Accept or decline: verify {operator.organisation} for {period}.",
-        link="/registry/verifying/",
+        link=f"/verifying/{appointment.pk}/",
         now=now,
     )
     _record(actor, "proposed", appointment, now)

@@ -7,7 +7,7 @@ an answer. Whatever is open when a period is verified is shown in the next one.
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
@@ -39,12 +39,18 @@ def raise_finding(
     quantity: Decimal = Decimal(0),
     line: int | None = None,
     due_on: date | None = None,
+    key: UUID | None = None,
 ) -> Finding:
     """Write down what was found in a report under verification, with its effect on the reported quantity.
 
-    The effect is reported minus right: above zero where too much was reported. The operator answers by a day.
+    The effect is reported minus right: above zero where too much was reported. The operator answers by a day. The same
+    key again is the same finding.
     """
     operators.locked(report.operator)  # numbers are counted over the operator's period
+    appointment_for(actor, report)
+    before = Finding.objects.filter(pk=key, report=report).first() if key else None
+    if before is not None:
+        return before
     report = _under_verification(actor, report)
     require(kind in Finding.Kind.values, "kind_unknown", "Choose one of the kinds on the list.")
     require(bool(text.strip()), "text_missing", "Say what you found, in a sentence that the operator can act on.")
@@ -68,6 +74,7 @@ def raise_finding(
     number = (earlier.aggregate(last=Max("number"))["last"] or 0) + 1
     require(number <= MAX_FINDINGS, "findings_too_many", "Return the report: it has too many findings.")
     finding = Finding.objects.create(
+        pk=key or uuid4(),
         report=report,
         number=number,
         kind=kind,
@@ -238,7 +245,7 @@ def _ask(finding: Finding, now: datetime) -> None:
         kind="verification",
         organisation=report.operator.organisation,
         title=f"Answer finding {finding.number} of the verifier for {report.period}.",
-        link=f"/registry/reports/{report.pk}/",
+        link=f"/findings/{finding.pk}/",
         now=now,
         due_at=end_of_day(finding.due_on, report.operator.scheme.tz),
     )
