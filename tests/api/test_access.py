@@ -74,6 +74,9 @@ READS: dict[str, tuple[set[str], int]] = {
     "allocation-lines": (EVERYBODY_WITH_TOKEN, 401),
     "allocation-inputs": (OVERSIGHT, 403),
     "settlement-list": (EVERYBODY_WITH_TOKEN, 401),
+    "draft-list": (EVERYBODY_WITH_TOKEN, 401),
+    "draft-detail": (set(), 404),  # there is none; see test_drafts
+    "upload-detail": (set(), 404),
     "report-evidence": (set(), 404),  # this report has none; see test_acting
     "report-lines": (OWN | {"verifier"}, 404),
     "report-findings": (OWN | {"verifier"}, 404),
@@ -82,6 +85,10 @@ READS: dict[str, tuple[set[str], int]] = {
     "appointment-list": (EVERYBODY_WITH_TOKEN, 401),
     "appointment-detail": (OWN | {"verifier", "verifier's viewer"}, 404),
     "signing-key-list": (EVERYBODY_WITH_TOKEN, 401),
+    "tariff-list": (PUBLIC, 0),
+    "published-claim-list": (PUBLIC, 0),
+    "green-plan-places": (PUBLIC, 0),
+    **{f"{kind}-list": (EVERYBODY_WITH_TOKEN, 401) for kind in ("forecast", "flex-event", "avoided-claim")},
     "obligation-list": (EVERYBODY_WITH_TOKEN, 401),
     "surrender-list": (EVERYBODY_WITH_TOKEN, 401),
     "sanction-list": (EVERYBODY_WITH_TOKEN, 401),
@@ -90,6 +97,11 @@ READS: dict[str, tuple[set[str], int]] = {
     "case-detail": (OWN, 404),
     **{f"{kind}-list": (EVERYBODY_WITH_TOKEN, 401) for kind in ("site", "system", "model", "workload", "plan")},
     **{f"{kind}-detail": (OWN | {"verifier"}, 404) for kind in ("site", "system", "model", "workload", "plan")},
+    "factor-set-list": (PUBLIC, 0),
+    "intensity-series": (PUBLIC, 0),
+    "serving-batch-list": (EVERYBODY_WITH_TOKEN, 401),
+    "serving-record-list": (EVERYBODY_WITH_TOKEN, 401),
+    "serving-figure-list": (EVERYBODY_WITH_TOKEN, 401),
     "order-list": (EVERYBODY_WITH_TOKEN, 401),
     "order-detail": (OWN, 404),
     "audit-event-list": (OVERSIGHT, 403),
@@ -117,6 +129,8 @@ RULE = {"name": "sanction.rate_minor", "value": "12000", "valid_from": "2099-01-
 
 OVERSIGHT_ONLY = {"audit-event-list", "allocation-inputs"}
 
+APPOINTMENT_ACTS = ("list", "acceptance", "refusal", "cancellation", "termination")
+
 ONCE = {
     "transfer-bulk": {"post"},
     "surrender-bulk": {"post"},
@@ -129,11 +143,24 @@ ONCE = {
     "plan-decision": {"post"},
     "trusted-account-list": {"post"},
     "trusted-account-detail": {"delete"},
+    "draft-list": {"post"},
+    "draft-detail": {"delete"},
+    "draft-uploads": {"post"},
+    "draft-filing": {"post"},
+    "upload-detail": {"delete"},
     **{f"report-{act}": {"post"} for act in ("begin", "checklist", "findings", "statement")},
     **{f"finding-{act}": {"post"} for act in ("answer", "close", "reopen")},
-    **{f"appointment-{act}": {"post"} for act in ("list", "accept", "decline", "cancel", "end")},
-    **{f"signing-key-{act}": {"post"} for act in ("list", "revoke")},
+    **{f"appointment-{act}": {"post"} for act in APPOINTMENT_ACTS},
+    **{f"signing-key-{act}": {"post"} for act in ("list", "revocation")},
     "report-unsigned": {"get"},
+    "serving-batch-list": {"post"},
+    "serving-batch-csv": {"post"},
+    "factor-hour-list": {"get", "head"},
+    **{f"{kind}-list": {"post"} for kind in ("forecast", "flex-event", "avoided-claim")},
+    **{f"{kind}-detail": {"get", "head"} for kind in ("tariff", "published-claim", "avoided-claim")},
+    **{f"avoided-claim-{part}": {"get", "head"} for part in ("inputs", "unsigned")},
+    **{f"avoided-claim-{act}": {"post"} for act in ("submission", "statement", "publication", "withdrawal")},
+    **{name: {"get", "head"} for name in ("green-plan", "green-plan-sensitivity")},
 }
 """Acts that one thing lets happen once, or that take a file: in tests of their own every role tries them."""
 
@@ -170,6 +197,10 @@ def address(world: World, name: str) -> str:
     url = reverse(name, kwargs=world.addresses().get(name))
     if name in {"transfer-list", "statement"}:
         url += "?" + urlencode({"account": world.acme.account.number, "asset": world.period.permit.code})
+    if name == "intensity-series":
+        url += "?" + urlencode({"zone": "FRA", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"})
+    if name == "serving-figure-list":
+        url += "?year=2026"
     if name == "serial":
         url += "?" + urlencode({"asset": world.period.permit.code, "number": "7"})
     if name == "report-codecarbon":

@@ -71,6 +71,7 @@ class World:
             "scheme-rules-schema": {"code": self.period.scheme.code},
             "rule-change-list": {"code": self.period.scheme.code},
             "period-detail": {"code": self.period.code},
+            "factor-hour-list": {"code": "nothing", "version": 1},
             "account-detail": {"number": self.acme.account.number},
             "approval-detail": {"pk": self.approval.pk},
             "task-detail": {"pk": self.approval.task.pk},
@@ -82,6 +83,7 @@ class World:
             "run-document": {"pk": self.allocation.published.pk},
             "allocation-inputs": {"pk": self.allocation.pk},
             "report-evidence": {"pk": self.report.pk},
+            **{name: {"pk": uuid4()} for name in ("draft-detail", "draft-uploads", "draft-filing", "upload-detail")},
             "report-lines": {"pk": self.report.pk},
             **{
                 f"report-{part}": {"pk": self.report.pk}
@@ -90,9 +92,9 @@ class World:
             **{f"finding-{act}": {"pk": uuid4()} for act in ("answer", "close", "reopen")},
             **{
                 f"appointment-{act}": {"pk": self.report.statement.appointment_id}
-                for act in ("detail", "accept", "decline", "cancel", "end")
+                for act in ("detail", "acceptance", "refusal", "cancellation", "termination")
             },
-            "signing-key-revoke": {"pk": uuid4()},
+            "signing-key-revocation": {"pk": uuid4()},
             "market-detail": {"code": self.market.code},
             "market-book": {"code": self.market.code},
             "order-detail": {"public_id": self.order.public_id},
