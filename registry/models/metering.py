@@ -191,7 +191,8 @@ class MeterRun(models.Model):
 class MeterReading(models.Model):
     """What a client measured: since its last reading over the API, since the run began over the webhook. Append-only.
 
-    The webhook's time has no zone; such a reading belongs to the moment at which it was received.
+    The webhook's time has no zone; such a reading belongs to the moment at which it was received, unless the client's
+    clock says another day.
     """
 
     class Kind(models.TextChoices):

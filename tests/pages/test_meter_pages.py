@@ -100,9 +100,7 @@ def test_an_experiment_shows_its_runs_and_what_to_copy(initiator: Client, secret
     assert "&lt;b&gt;Xeon" in page
 
 
-def test_runs_go_into_the_draft_once_somebody_said_what_they_do(
-    world: World, initiator: Client, secret: str, clock: object
-) -> None:
+def test_runs_go_into_the_draft_once_somebody_said_what_they_do(world: World, initiator: Client, secret: str) -> None:
     post_totals(secret)
     experiment = MeterExperiment.objects.get()
     ask = sent("take", period=str(world.pilot.pk))

@@ -77,6 +77,7 @@ def token(acme: Party, experiment: MeterExperiment) -> ProjectToken:
 @pytest.fixture
 def draft(acme: Party, period: Period) -> Draft:
     """Acme's draft for the period."""
+    assert acme.operator is not None
     return Draft.objects.create(
         operator=acme.operator, period=period, created_by=acme.initiator, created_at=OPENING, changed_at=OPENING
     )
@@ -270,7 +271,7 @@ def test_the_captured_session_of_a_client_is_one_run_of_four_readings(
 
     (one,) = found(period, acme)
 
-    assert (one.sums.readings, one.sums.figures["duration_s"]) == (4, 19)
+    assert (one.sums.readings, one.sums.figures["duration_s"]) == (4, Decimal(19))
     assert one.energy_kwh == sum(
         Decimal(digits)
         for digits in (
@@ -293,7 +294,7 @@ def test_runs_become_lines_of_the_draft_and_again_without_doubling(
     taken = taking.take_runs(actor=acme.initiator, draft=draft, now=cast.REPORTING)
 
     line = DraftLine.objects.get()
-    assert (line.key, line.energy_kwh, line.co2e_g) == (f"codecarbon:{run}", 3, Decimal("168.117"))
+    assert (line.key, line.energy_kwh, line.co2e_g) == (f"codecarbon:{run}", Decimal(3), Decimal("168.117"))
     assert (line.activity, line.zone, line.upload) == ("training", "FRA", taken.upload)
     assert Upload.objects.filter(status="read").count() == 1
     table = evidence.read_all(taken.upload.file).decode().splitlines()

@@ -11,7 +11,8 @@ from registry.services.metering import runs
 from registry.services.metering.tokens import locked_project, require_write
 
 CLOCKS_DIFFER = timedelta(days=1)
-"""A client's clock may be wrong, and a wall clock may be that of any zone; further ahead is no measurement."""
+"""A client's clock may be wrong, and a wall clock may be that of any zone: within a day the receipt says more. Further
+ahead is no measurement."""
 
 
 @transaction.atomic(durable=True)
@@ -56,7 +57,7 @@ def _add(
         run=run,
         kind=kind,
         stamp=moment.at,
-        measured_at=moment.at if moment.has_zone else now,
+        measured_at=moment.at if moment.has_zone or now - moment.at > CLOCKS_DIFFER else now,
         duration_s=reading.duration_s,
         cpu_energy_kwh=reading.cpu_energy_kwh,
         gpu_energy_kwh=reading.gpu_energy_kwh,
