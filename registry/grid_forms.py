@@ -97,7 +97,9 @@ class RecordsForm(_FileForm):
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
     key_id = forms.CharField(label="Signing key", max_length=64, required=False, help_text="The key's id, if signed.")
-    signature = forms.CharField(max_length=128, required=False, help_text="Ed25519 in base64, over the document below.")
+    signature = forms.CharField(
+        max_length=128, required=False, help_text="Ed25519 in base64, over the document that names the file's SHA-256."
+    )
     field_of: ClassVar = {
         "key_unknown": "key_id",
         "key_not_valid": "key_id",

@@ -141,7 +141,7 @@ def stream(request: HttpRequest, workload_id: uuid.UUID) -> HttpResponse:
     batches = ServingBatch.objects.filter(records__workload=workload).select_related("received_by").distinct()
     context = {
         "workload": workload,
-        "year": year,
+        **_years(year),
         "figures": figures,
         "charts": [_by_month(figures), _by_hour(figures)] if figures else [],
         "missing": [(hour_at(first), hour_at(until), until - first) for first, until in missing[:SHOWN_GAPS]],
@@ -175,7 +175,7 @@ def _list_page(
         "take_form": take_form or (TakeForm(periods=periods) if periods is not None and periods.exists() else None),
         "page_obj": page,
         "rows": [Row(one, by_stream[one.pk]) for one in streams],
-        "year": year,
+        **_years(year),
         "batches": batches.order_by("-id")[:SHOWN_BATCHES],
         "errors": errors[:SHOWN_ERRORS],
         "error_count": len(errors),
@@ -190,6 +190,11 @@ def _list_page(
 def _streams(acting: Acting) -> QuerySet[Workload]:
     rows = acting.view.filter(serving.all_streams(), "system__site__organisation")
     return rows.order_by("system__site__organisation__name", "name", "pk")
+
+
+def _years(year: int) -> dict[str, str]:
+    """Return a year and those beside it as the page writes them: without separators."""
+    return {"year": str(year), "year_before": str(year - 1), "year_after": str(year + 1)}
 
 
 def _year(request: HttpRequest, now: datetime) -> int:

@@ -41,9 +41,9 @@ def _profiles(known: Iterable[tuple[datetime, Decimal]], key: Callable[[datetime
         Profile(
             of=of,
             hours=len(some),
-            lowest=min(some),
+            lowest=rounded(min(some), PLACES),
             mean=rounded(Fraction(sum(some, Decimal(0))) / len(some), PLACES),
-            highest=max(some),
+            highest=rounded(max(some), PLACES),
         )
         for of, some in sorted(values.items())
     ]

@@ -164,9 +164,8 @@ def hours_of(
     found: FactorSet, zone: str, start: datetime | None = None, end: datetime | None = None
 ) -> list[tuple[datetime, Decimal | None]]:
     """Return the hours of a zone as they were loaded, missing ones among them."""
-    require(
-        zone in found.zones, "zone_unknown", f"{found} has no zone {zone}. It has {', '.join(sorted(found.zones))}."
-    )
+    if zone not in found.zones or found.resolution != FactorSet.Resolution.HOUR:
+        raise Unknown("zone_unknown", f"{found} has no hours of such a zone. Compare the list of its zones.")
     rows = HourlyIntensity.objects.filter(factor_set=found, zone=zone)
     if start is not None:
         rows = rows.filter(hour__gte=start)
