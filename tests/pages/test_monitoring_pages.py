@@ -74,6 +74,34 @@ def test_a_reporter_records_a_site_a_system_a_model_and_a_workload(world: World,
     assert proof["Content-Disposition"].startswith("attachment")
 
 
+def test_what_was_recorded_is_put_right_and_ended(world: World, as_person: AsPerson) -> None:
+    cluster, client = world.cluster, as_person("acme approver")
+
+    def post(act: str, thing: object, prefix: str, **sent: object) -> int:
+        before = f"{prefix}-" if prefix else ""
+        typed = {f"{before}{field}": value for field, value in (key() | sent).items()}
+        return client.post(reverse(act, args=[thing]), typed).status_code
+
+    client.post(reverse("models"), key() | {"name": "Base", "architecture": "other"})
+    model = AiModel.objects.get()
+    assert post("model", model.pk, "", name="Base 2", architecture="dense", parameters="8000000000") == 302
+    assert post("site-change", cluster.site_id, "change", name="Paris Nord", country="FRA", zone="RTE") == 302
+    machines = {"hardware": "H100 SXM", "devices": "1024", "watts_per_device": "700"}
+    assert post("system-change", cluster.pk, "change", **machines) == 302
+    assert post("system-tier", cluster.pk, "lower", tier="3", reason="No.") == 422
+    assert post("system-tier", cluster.pk, "lower", tier="1", reason="The certificate ran out.") == 302
+    assert post("system-proof-new", cluster.pk, "proof", tier="2", proof=bill(), note="A new meter.") == 302
+    assert post("workload-end", cluster.workloads.get().pk, "", ended_on="2026-02-01") == 302
+    assert post("system-close", cluster.pk, "close", closed_on="2999-01-01") == 422
+    assert post("system-close", cluster.pk, "close", closed_on="2026-02-02") == 302
+    assert post("site-close", cluster.site_id, "close", closed_on="2026-02-03") == 302
+
+    shown = client.get(reverse("system", args=[cluster.pk])).content.decode()
+    assert "A new meter." in shown and "1,024" in shown and "2 February 2026" in shown
+    assert "8,000,000,000" in client.get(reverse("model", args=[model.pk])).content.decode()
+    assert "Closed" in client.get(reverse("sites")).content.decode()
+
+
 @pytest.mark.parametrize(
     ("address", "sent", "sentence"),
     [
@@ -135,7 +163,13 @@ def test_the_desk_decides_and_the_firm_reads_the_reason(world: World, as_person:
 
     assert "was sent back" in answer.content.decode()
     client = as_person("acme initiator")
+    client.post(reverse("plan-new", args=[plan.operator_id]))
+    draft = MonitoringPlan.objects.get(status="draft")
+    steps(client, draft, "factors", "stop", factors="hourly", measures="Site", checks="Audit", gaps="Highest week.")
+    compared = client.get(reverse("plan", args=[draft.pk]), {"with": plan.version}).content.decode()
+    assert "Yearly average of the grid" in compared and "Hourly values of the grid" in compared
     assert "Name the second meter." in client.get(reverse("plan", args=[plan.pk])).content.decode()
+    client.post(reverse("plan-discard", args=[draft.pk]))
     assert "Correct it" in client.get(reverse("plans")).content.decode()
 
 

@@ -12,10 +12,22 @@ from django.db import DatabaseError, transaction
 from accounts.models import AuditEvent
 from common.errors import Forbidden, Refused
 from registry import measuring
-from registry.models import AiModel, EvidenceFile, Site, SitePue, System, SystemEvidence, Workload
+from registry.models import (
+    AiModel,
+    EvidenceFile,
+    Period,
+    ReportLine,
+    Site,
+    SitePue,
+    System,
+    SystemEvidence,
+    Workload,
+)
+from registry.services import reports
 from registry.services.monitoring import ai_models, sites, systems, workloads
+from registry.services.reports import LineInput
 from tests.cast import OPENING, YEAR, Party, Regulator
-from tests.registry.monitored import BILL
+from tests.registry.monitored import BILL, operator_of
 
 TODAY = OPENING.date()
 
@@ -90,6 +102,34 @@ def test_a_site_is_put_right_until_it_is_closed(acme: Party, paris: Site) -> Non
         sites.change_site(actor=acme.initiator, site=paris, name="Paris", country="FRA", now=OPENING)
     with pytest.raises(Refused, match="was closed"):
         sites.close_site(actor=acme.initiator, site=paris, closed_on=TODAY, now=OPENING)
+
+
+def test_the_place_of_a_site_stays_once_reports_rest_on_it(
+    acme: Party, cluster: System, paris: Site, capped_period: Period
+) -> None:
+    report = reports.submit_lines(
+        actor=acme.initiator,
+        operator=operator_of(acme),
+        period=capped_period,
+        lines=[LineInput("Base model", "training", flop=1)],
+        boundary="full stack",
+        now=OPENING,
+    )
+    ReportLine.objects.create(
+        report=report,
+        number=2,
+        label="Base model",
+        activity="training",
+        method="meter",
+        workload=Workload.objects.get(),
+    )
+
+    with pytest.raises(Refused) as refused:
+        sites.change_site(actor=acme.initiator, site=paris, name="Paris", country="FRA", zone="RTE", now=OPENING)
+
+    assert refused.value.code == "site_in_reports"
+    renamed = sites.change_site(actor=acme.initiator, site=paris, name="Paris Nord", country="FRA", now=OPENING)
+    assert renamed.name == "Paris Nord"
 
 
 def test_only_reporters_of_the_firm_record_anything(
