@@ -15,17 +15,21 @@ from accounts.models import Approval, Organisation, User
 from common.forms import ActForm, DayField, ExactField, MoneyField, WholeField
 from registry.forms import CapForm, InputsForm
 from registry.models import (
+    Accreditation,
     AllocationLine,
     AllocationRun,
+    Appointment,
     Cap,
     ComplianceRecord,
     EvidenceFile,
+    Finding,
     Obligation,
     Operator,
     Period,
     Report,
     Sanction,
     Scheme,
+    SigningKey,
     Surrender,
     VerifierStatement,
 )
@@ -276,6 +280,42 @@ class VerifierStatementAdmin(LookOnlyAdmin):
 
     list_display = ("report", "verifier", "opinion", "signed_by", "signed_at")
     list_select_related = ("report__operator__organisation", "report__operator__scheme", "report__period", "verifier")
+
+
+@admin.register(Accreditation)
+class AccreditationAdmin(LookOnlyAdmin):
+    """What verifiers may verify."""
+
+    list_display = ("verifier", "scheme", "reference", "valid_from", "valid_until", "status")
+    list_filter = ("status",)
+    list_select_related = ("verifier", "scheme")
+
+
+@admin.register(Appointment)
+class AppointmentAdmin(LookOnlyAdmin):
+    """Who verifies whom, and what was declared."""
+
+    list_display = ("operator", "period", "verifier", "status", "proposed_at")
+    list_filter = ("status",)
+    list_select_related = ("operator__organisation", "operator__scheme", "period__scheme", "verifier")
+
+
+@admin.register(Finding)
+class FindingAdmin(LookOnlyAdmin):
+    """What verifiers found."""
+
+    list_display = ("report", "number", "kind", "quantity", "corrected", "due_on", "status")
+    list_filter = ("status", "kind")
+    list_select_related = ("report__operator__organisation", "report__operator__scheme", "report__period")
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(LookOnlyAdmin):
+    """Whose signatures count; private halves are not shown to anybody."""
+
+    list_display = ("key_id", "organisation", "name", "valid_from", "revoked_at")
+    list_select_related = ("organisation",)
+    fields = ("key_id", "organisation", "name", "public_key", "valid_from", "registered_by", "revoked_at")
 
 
 @admin.register(Obligation)

@@ -40,6 +40,12 @@ METHODS = {
 
 
 @register.filter
+def finding_tone(status: str) -> str:
+    """Return the tone of a verifier's finding: an open one is no good news, unlike an open market."""
+    return {"open": "caution", "answered": "notice", "closed": "positive"}[status]
+
+
+@register.filter
 def grouped(value: int | Decimal | None) -> str:
     """Write a number with a comma between thousands, a true minus sign, and a dash for nothing."""
     if value is None:
