@@ -23,6 +23,7 @@ from registry.services import (
     transactions,
     transfers,
 )
+from registry.services.access import awards
 
 
 def register_all() -> None:
@@ -46,6 +47,7 @@ def register_all() -> None:
         *publication.ACTS,
         *reserves.ACTS,
         *sales.ACTS,
+        *awards.ACTS,
     ):
         approvals.register(act)
     for kind, effect in (*transactions.EFFECTS.items(), *transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):
