@@ -7,6 +7,8 @@ from django.db.models import QuerySet
 
 from common.invariants import Finding, Invariant, sql_invariant
 from registry.engine import allocation as engine
+from registry.flexing_invariants import INVARIANTS as OF_CLAIMS
+from registry.metering_invariants import INVARIANTS as OF_METERS
 from registry.models import (
     AllocationRun,
     ComplianceRecord,
@@ -375,6 +377,8 @@ INVARIANTS: list[Invariant] = [
     Invariant("Each operator's last letter is the present one", _last_letters_are_the_present_ones, present_only=True),
     Invariant("Each sanction follows from what was missing at the deadline", _sanctions_follow_from_the_deadline),
     *OF_PLANS,
+    *OF_METERS,
     *OF_SERVING,
+    *OF_CLAIMS,
     *OF_THE_YEAR,
 ]

@@ -10,6 +10,8 @@ from django.apps import apps
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from common.errors import Forbidden, Refused, SeveralRefusals
+from common.invariants import check_all
+from registry.flexing_invariants import INVARIANTS as OF_CLAIMS
 from registry.ledger.models import Journal
 from registry.models import (
     CLAIM,
@@ -257,6 +259,20 @@ def test_a_claim_goes_from_draft_to_the_public_list_and_out_of_force(
     assert again.serial == "AVE-CISO-2026-000002"
     assert [row.serial for row in claims.public().order_by("serial")] == [claim.serial, again.serial]
     assert Journal.objects.count() == journals  # no permit moved in all this
+
+
+def test_claims_are_checked_with_everything_else(acme: Party, engaged: Party, asked: Asked) -> None:
+    """Not even a superuser changes an hour or a signature unseen."""
+    claim = flexed.published_claim(acme, engaged, asked, MORNING_AFTER)
+    assert [(result.checked, result.broken) for result in check_all(OF_CLAIMS)] == [(1, False), (1, False)]
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE registry_claimhour SET avoided_g = avoided_g + 1 WHERE hour = %s", [at(3)])
+        cursor.execute("UPDATE registry_claimstatement SET findings = 'Nothing.'")
+
+    assert [result.broken for result in check_all(OF_CLAIMS)] == [True, True]
+    assert not claims.is_reproduced(AvoidedClaim.objects.get(pk=claim.pk))
 
 
 def test_a_claim_is_no_permit_and_nobody_elses(acme: Party, borealis: Party, asked: Asked) -> None:
