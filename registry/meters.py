@@ -1,5 +1,7 @@
 """Reads of what clients report: projects, experiments and runs with when they were heard of last and what they sent."""
 
+import json
+from collections.abc import Iterator
 from decimal import Decimal
 
 from django.db.models import Count, DecimalField, Max, OuterRef, Q, QuerySet, Subquery, Sum
@@ -60,3 +62,15 @@ def runs_of(experiment: MeterExperiment) -> QuerySet[MeterRun]:
         .defer("sent")
         .order_by("-received_at", "pk")
     )
+
+
+def bodies_of(run: MeterRun) -> Iterator[bytes]:
+    """Yield what was received of a run, a JSON object a line: the run itself, then its readings in their order."""
+    yield _line("run", run.received_at.isoformat(), run.content_sha256, run.sent)
+    rows = run.readings.order_by("measured_at", "id").values_list("kind", "received_at", "content_sha256", "sent")
+    for kind, received_at, digest, sent in rows.iterator(chunk_size=2_000):
+        yield _line(kind, received_at.isoformat(), digest, sent)
+
+
+def _line(kind: str, received_at: str, digest: str, sent: str) -> bytes:
+    return json.dumps({"kind": kind, "received_at": received_at, "sha256": digest, "body": sent}).encode() + b"\n"

@@ -90,6 +90,7 @@ urlpatterns = [
     path("meters/<uuid:project_id>/experiments/", meters.new_experiment, name="meter-experiment-new"),
     path("meters/<uuid:project_id>/tokens/", meters.new_token, name="meter-token-new"),
     path("meters/tokens/<uuid:token_id>/revoke/", meters.revoke_token, name="meter-token-revoke"),
+    path("meters/runs/<uuid:run_id>/bodies/", meters.bodies, name="meter-run-bodies"),
     path("meters/experiments/<uuid:experiment_id>/", meters.experiment, name="meter-experiment"),
     path("compliance/bulk-surrender/", bulk.surrenders, name="bulk-surrenders"),
     path("bulk/transfers.csv", bulk.template_file, {"name": "transfers", "kind": "csv"}, name="bulk-transfers-csv"),

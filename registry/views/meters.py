@@ -5,7 +5,7 @@ import uuid
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -16,7 +16,7 @@ from common.errors import Unknown
 from common.forms import refusals_shown_in
 from registry import measuring, meters, selectors
 from registry.meter_forms import ExperimentForm, MappingForm, ProjectForm, ProjectTokenForm, SiteOfProjectForm, TakeForm
-from registry.models import MeterExperiment, MeterProject, Operator, ProjectToken, Scheme
+from registry.models import MeterExperiment, MeterProject, MeterRun, Operator, ProjectToken, Scheme
 from registry.services.drafting import drafts
 from registry.services.metering import projects, snippets, taking, tokens
 from registry.views.sites import may_record, reader_of
@@ -187,6 +187,21 @@ def experiment(request: HttpRequest, experiment_id: uuid.UUID) -> HttpResponse:
         "page_obj": page,
     }
     return render(request, "registry/meter_experiment.html", context, status=422 if form.errors else 200)
+
+
+def bodies(request: HttpRequest, run_id: uuid.UUID) -> StreamingHttpResponse:
+    """Return what was received of a run, byte for byte, to be saved: evidence for whoever checks it."""
+    run = MeterRun.objects.filter(pk=run_id, experiment__project__in=_projects(acting_in(request))).first()
+    if run is None:
+        raise Unknown("run_unknown", "There is no such run in your scope. Check the address.")
+    return StreamingHttpResponse(
+        meters.bodies_of(run),
+        content_type="application/octet-stream",
+        headers={
+            "Content-Disposition": f'attachment; filename="run-{run.pk}.jsonl"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
 
 
 def _list_page(

@@ -9,7 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from registry.models import DraftLine, MeterExperiment, MeterProject, ProjectToken
+from common.invariants import check_all
+from registry.metering_invariants import INVARIANTS
+from registry.models import DraftLine, MeterExperiment, MeterProject, MeterRun, ProjectToken
 from tests.pages.world import World
 
 AsPerson = Callable[[str], Client]
@@ -98,6 +100,18 @@ def test_an_experiment_shows_its_runs_and_what_to_copy(initiator: Client, secret
     assert "country_iso_code=&quot;FRA&quot;" in page
     assert "3c6ae1c3-5d35-4a4e-9c0c-6e2e6f1e0c11" in page
     assert "&lt;b&gt;Xeon" in page
+
+
+def test_what_a_client_sent_can_be_saved_byte_for_byte(initiator: Client, secret: str, as_person: AsPerson) -> None:
+    post_totals(secret)
+    run = MeterRun.objects.get()
+    address = reverse("meter-run-bodies", args=[run.pk])
+
+    saved = [json.loads(line) for line in as_person("auditor").get(address).getvalue().splitlines()]
+
+    assert [(line["kind"], line["body"]) for line in saved] == [("run", run.sent), ("total", run.sent)]
+    assert as_person("borealis viewer").get(address).status_code == 404
+    assert [one.offender for one in check_all(INVARIANTS)] == [None] * len(INVARIANTS)
 
 
 def test_runs_go_into_the_draft_once_somebody_said_what_they_do(world: World, initiator: Client, secret: str) -> None:
