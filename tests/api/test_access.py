@@ -87,7 +87,6 @@ READS: dict[str, tuple[set[str], int]] = {
     "signing-key-list": (EVERYBODY_WITH_TOKEN, 401),
     "tariff-list": (PUBLIC, 0),
     "published-claim-list": (PUBLIC, 0),
-    "green-plan-places": (PUBLIC, 0),
     **{f"{kind}-list": (EVERYBODY_WITH_TOKEN, 401) for kind in ("forecast", "flex-event", "avoided-claim")},
     "obligation-list": (EVERYBODY_WITH_TOKEN, 401),
     "surrender-list": (EVERYBODY_WITH_TOKEN, 401),
@@ -160,7 +159,7 @@ ONCE = {
     **{f"{kind}-detail": {"get", "head"} for kind in ("tariff", "published-claim", "avoided-claim")},
     **{f"avoided-claim-{part}": {"get", "head"} for part in ("inputs", "unsigned")},
     **{f"avoided-claim-{act}": {"post"} for act in ("submission", "statement", "publication", "withdrawal")},
-    **{name: {"get", "head"} for name in ("green-plan", "green-plan-sensitivity")},
+    **{name: {"get", "head"} for name in ("green-plan", "green-plan-sensitivity", "green-plan-places")},
 }
 """Acts that one thing lets happen once, or that take a file: in tests of their own every role tries them."""
 

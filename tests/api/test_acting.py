@@ -452,7 +452,7 @@ def test_evidence_is_given_back_as_it_came_to_those_who_may_see_the_report(
 
     for reader in (client, auditor_reads):
         answer = reader.get(address)
-        assert b"".join(answer.streaming_content) == content.encode()
+        assert answer.getvalue() == content.encode()
         assert answer.headers["Content-Disposition"] == 'attachment; filename="june.csv"'
         assert answer.headers["Content-Type"] == "application/octet-stream"
     refused(acme_reads.get(address), 404, "not_found")

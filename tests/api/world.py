@@ -95,6 +95,20 @@ class World:
                 for act in ("detail", "acceptance", "refusal", "cancellation", "termination")
             },
             "signing-key-revocation": {"pk": uuid4()},
+            "tariff-detail": {"pk": uuid4()},
+            "published-claim-detail": {"serial": "AVE-CISO-2026-000001"},
+            **{
+                f"avoided-claim-{part}": {"pk": uuid4()}
+                for part in (
+                    "detail",
+                    "inputs",
+                    "unsigned",
+                    "submission",
+                    "statement",
+                    "publication",
+                    "withdrawal",
+                )
+            },
             "market-detail": {"code": self.market.code},
             "market-book": {"code": self.market.code},
             "order-detail": {"public_id": self.order.public_id},

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import audit
-from common.errors import Refused, Unknown, require
+from common.errors import Refused, require
 from registry.importers import xlsx
 from registry.importers.formats import FORMATS, Format, recognised
 from registry.importers.stream import read_beginning
@@ -156,7 +156,7 @@ def _format(file: IO[bytes], kind: str, code: str) -> Format:
     if code:
         found = FORMATS.get(code)
         if found is None:
-            raise Unknown("format_unknown", f"There is no format {code[:40]!r}. Choose one of: {', '.join(FORMATS)}.")
+            raise Refused("format_unknown", f"There is no format {code[:40]!r}. Choose one of: {', '.join(FORMATS)}.")
         return found
     columns: tuple[str, ...] = ()
     if kind == "xlsx":
