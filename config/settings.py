@@ -302,6 +302,7 @@ SPECTACULAR_SETTINGS = {
         "WorkloadKindEnum": "registry.models.Workload.Kind",
         "FindingKindEnum": "registry.models.Finding.Kind",
         "ChecklistOutcomeEnum": "registry.models.ChecklistAnswer.Outcome",
+        "DraftStatusEnum": "registry.models.DRAFT.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -119,6 +119,13 @@ def test_public_operations_need_no_token(document: dict[str, Any]) -> None:
             "freezes",
             "serial-freezes",
             "serials",
+            "tariffs",
+            "tariffs/{id}",
+            "avoided-emissions",
+            "avoided-emissions/{serial}",
+            "planning",
+            "planning/places",
+            "planning/sensitivity",
         )
     }
 

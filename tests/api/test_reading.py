@@ -55,17 +55,16 @@ KEYS: dict[str, set[str]] = {
         "id", "tariff", "workload", "hour", "kind", "point", "served_at", "requests", "forecast", "forecast_g_per_kwh",
         "actual_g_per_kwh", "recorded_at",
     },
-    **dict.fromkeys(
-        ("published-claim-list", "avoided-claim-list"),
-        {
+    **{
+        name: {
             "id", "serial", "organisation", "workload", "tariff", "zone", "starts_at", "ends_at", "status",
             "baseline_rule", "baseline_g", "actual_g", "avoided_g", "energy_effect_g", "timing_effect_g",
             "not_credited_g", "marginal_g", "requests", "flexed", "subscribers", "subscribers_before",
             "requests_before", "checks", "inputs_sha256", "drafted_at", "submitted_at", "published_at", "withdrawn_at",
             "withdrawal_reason", "statement",
-        },
-    ),
-    "green-plan-places": {"zone", "year"},
+        }
+        for name in ("published-claim-list", "avoided-claim-list")
+    },
     "letter-list": {"id", "organisation", "period", "occasion", "status", "owed", "surrendered", "at"},
     "account-list": {
         "number", "kind", "label", "status", "grade", "grade_reason", "terms", "owner", "opened_at",

@@ -213,6 +213,8 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
             f"/public/{world.period.code}/nothing.csv", f"/public/{world.period.code}/nothing.json",
             f"/desk/periods/{world.period.code}/estimates/{nobody}/",
             f"/serving/{nobody}/", "/serving/batches/1/file/",
+            f"/tariffs/{nobody}/", f"/green/claims/{nobody}/", f"/green/tariffs/{nobody}/end/",
+            "/avoided-emissions/AVE-CISO-2026-000001/",
             "/factors/nothing/", "/factors/nothing/v1/CISO/hours.csv",
             "/desk/calendar/nowhere/", "/desk/calendar/nowhere/period/", "/desk/calendar/work/999999999/cancel/",
         )
