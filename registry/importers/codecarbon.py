@@ -28,7 +28,15 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
-from registry.engine.emissions import JOULES_PER_KWH, Emissions, SiteEnergy, differs_materially, emissions, total_energy
+from registry.engine.emissions import (
+    JOULES_PER_KWH,
+    Emissions,
+    SiteEnergy,
+    codecarbon_power_has_pue,
+    differs_materially,
+    emissions,
+    total_energy,
+)
 from registry.engine.factors import FactorTable
 from registry.engine.rounding import EXACT_DECIMALS, exact
 from registry.importers.table import (
@@ -100,10 +108,6 @@ SUM_TOLERANCE = Fraction(1, 10**9)
 POWER_TOLERANCE = Fraction(5, 100)
 SAMPLING_S = Fraction(3, 2)
 """The client samples power, so short runs deviate: genuine 15-second runs by up to 8 per cent."""
-
-POWER_WITHOUT_PUE_UNTIL = (3, 1, 0)
-POWER_WITH_PUE_FROM = (3, 3, 2)
-"""Energy carries the PUE in every version, power only in 3.3.2 as measured; between the two either is accepted."""
 
 NO_RUN = "None"
 
@@ -357,11 +361,12 @@ def _power_flags(row: Measurement, numbers: Numbers) -> list[tuple[str, str, str
 
 def expected_ratios(version: tuple[int, ...], pue: Decimal | None) -> tuple[Decimal, ...]:
     """Return what energy over power x duration may be: 1 where power includes the PUE, else the PUE."""
-    if version >= POWER_WITH_PUE_FROM:
+    has_pue = codecarbon_power_has_pue(version)
+    if has_pue:
         return (Decimal(1),)
     if pue is None:
         return ()
-    return (pue,) if version <= POWER_WITHOUT_PUE_UNTIL else (Decimal(1), pue)
+    return (pue,) if has_pue is False else (Decimal(1), pue)
 
 
 def _identity(row: Measurement) -> tuple[object, ...]:

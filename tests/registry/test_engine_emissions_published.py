@@ -40,6 +40,7 @@ from registry.engine.rounding import Exact
 
 LLMCARBON = "Faiz et al. 2023, arXiv 2309.14393, and its published tables"
 PER_INFERENCE = "Luccioni et al. 2024, arXiv 2311.16863"
+GOOGLE = "Google 2025, arXiv 2508.15734"
 SCI = "Green Software Foundation, SCI specification 1.1"
 AI_CAP_AND_TRADE = "Inputs of arXiv 2601.19886; the ratios are ours"
 
@@ -127,6 +128,9 @@ CODECARBON_MIX = {
 CLEAN_IN_THE_MORNING = [MarketHour(Decimal(10), Decimal(clean), Decimal(400)) for clean in (25, 10, 5, 0)]
 QUERIES = Bridge(Decimal("1.117E-12"), Decimal(412), date(2026, 1, 1), AI_CAP_AND_TRADE)
 GEMINI = [SiteEnergy(Decimal(wh)) for wh in ("0.14", "0.06", "0.02", "0.02")]
+GEMINI_NARROW_WH = Decimal("0.10")
+LLAMA_KWH, LLAMA_GRID = Decimal(39_300_000 * 700) / 1000, Decimal(414)
+MATCHED, UNMATCHED = (MarketHour(LLAMA_KWH, certified, LLAMA_GRID) for certified in (LLAMA_KWH, Decimal(0)))
 QUERY_DAY = Decimal(120_000 * 24)
 LLAMA_3_HOURS, QUERY_HOURS = 30_840_000, 120_000 * 8760
 
@@ -160,7 +164,12 @@ ROWS = [
     Row("XLM embodied t", lambda: modelled_embodied(XLM_PARTS, Decimal("20.4")).tonnes, "0.648", "0.001", LLMCARBON),
     Row("BLOOM idle t", lambda: tonnes(Decimal(256_646), Decimal("0.057")), "14.6", "0.005", LUCCIONI),
     Row("BLOOM t", lambda: tonnes(Decimal(689_842), Decimal("0.057")) + Decimal("11.2"), "50.5", "0.005", LUCCIONI),
-    Row("Gemini prompt Wh", lambda: total_energy(GEMINI).kwh, "0.24", "0.01", "Google 2025, arXiv 2508.15734"),
+    Row("Gemini prompt Wh", lambda: total_energy(GEMINI).kwh, "0.24", "0.01", GOOGLE),
+    # One prompt, two boundaries: 0.10 Wh of busy accelerators alone, 0.24 Wh with host, idle machines and overhead.
+    Row("Gemini full over narrow", lambda: total_energy(GEMINI).kwh / GEMINI_NARROW_WH, "2.4", "0.01", GOOGLE),
+    # All of it was matched by certificates: nothing by the market, everything by the place.
+    Row("Llama 3.1 market t", lambda: market_based([MATCHED]).grams / 10**6, "0", "0", MODEL_CARD),
+    Row("Llama 3.1 unmatched t", lambda: market_based([UNMATCHED]).grams / 10**6, "11390", "0.005", MODEL_CARD),
     *(
         Row(f"1,000 inferences, {task}", partial(wh_each, Decimal(kwh), 1000), str(Decimal(kwh)), "0", PER_INFERENCE)
         for task, kwh in [("classify", "0.002"), ("text", "0.047"), ("image", "2.907")]

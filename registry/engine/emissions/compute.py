@@ -53,6 +53,16 @@ class CrossCheck:
     steps: tuple[CalculationStep, ...]
 
 
+@dataclass(frozen=True)
+class EnergyCheck:
+    """Compute beside the energy it took: J per FLOP, and the utilisation that this implies at the rated power."""
+
+    joules_per_flop: Fraction
+    implied_utilisation: Fraction
+    flagged: bool
+    steps: tuple[CalculationStep, ...]
+
+
 def training_flop(active_parameters: int, tokens: int) -> int:
     """Return the FLOP of training a transformer: 6 N D, N the parameters active per token and D the tokens seen."""
     return FLOP_PER_PARAMETER_AND_TOKEN * active_parameters * tokens
@@ -183,6 +193,37 @@ def request_compute(
         CalculationStep("model FLOP", total, "FLOP"),
     )
     return Compute(total, total, steps)
+
+
+def token_compute(tokens: int, flop_per_token: Exact) -> Compute:
+    """Return the compute of serving: tokens of the billing log x FLOP per token of the model card.
+
+    Both can be audited, which is why obligations in FLOP are reckoned so; `energy_check` holds it against the meter.
+    """
+    total = tokens * exact(flop_per_token)
+    steps = (
+        CalculationStep("tokens", tokens, "tokens"),
+        CalculationStep("declared for one token", flop_per_token, "FLOP"),
+        CalculationStep("model FLOP", total, "FLOP"),
+    )
+    return Compute(total, total, steps)
+
+
+def energy_check(flop: Exact, it_kwh: Exact, watts: Exact, peak_flop_per_second: Exact) -> EnergyCheck:
+    """Hold compute against the energy of the computers; flagged where even a device at its peak would need more.
+
+    `watts` and the peak are those of one device at full power. Eight bits or sparsity have peaks of their own.
+    """
+    lowest = exact(watts) / exact(peak_flop_per_second)
+    each = joules_per_flop(it_kwh, flop)
+    implied = lowest / each
+    steps = (
+        CalculationStep("energy of the computers", it_kwh, "kWh"),
+        CalculationStep("energy per FLOP", each, "J"),
+        CalculationStep("least of the hardware", lowest, "J"),
+        CalculationStep("implied utilisation", implied, ""),
+    )
+    return EnergyCheck(each, implied, each < lowest, steps)
 
 
 def joules_per_flop(energy_kwh: Exact, flop: Exact) -> Fraction:
