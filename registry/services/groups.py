@@ -50,7 +50,11 @@ def add_member(*, actor: User, group: Group, organisation: Organisation, reason:
     """Let an organisation belong to a group from now on, as after a merger, and look at its limits."""
     regulator_of(actor)
     require(bool(reason.strip()), "reason_missing", "Name the merger or the ownership that joins them.")
-    require(organisation.trades, "holder_cannot_hold", "Only firms and labs hold permits and share limits.")
+    require(
+        organisation.trades or organisation.kind == Organisation.Kind.VERIFIER,
+        "holder_cannot_hold",
+        "Only firms and labs share limits; a verifier may be a member, which bars it from verifying the others.",
+    )
     group = Group.objects.select_for_update().get(pk=group.pk)
     Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
     live = GroupMember.objects.filter(organisation=organisation, until__isnull=True).select_related("group").first()

@@ -166,13 +166,13 @@ def test_membership_has_a_beginning_and_an_end(regulator: Regulator, acme: Party
     assert GroupMember.objects.filter(organisation=acme.organisation).count() == 2
 
 
-def test_odd_groups_are_refused(regulator: Regulator, acme: Party, verity: Party) -> None:
+def test_odd_groups_are_refused(regulator: Regulator, acme: Party, auditor: Party) -> None:
     merged(regulator, acme)
     group = groups.create_group(actor=regulator.desk, name="Other", now=OPENING)
     refused = []
     for attempt in (
         {"organisation": acme.organisation},
-        {"organisation": verity.organisation},
+        {"organisation": auditor.organisation},
         {"organisation": acme.organisation, "reason": ""},
     ):
         arguments = {"group": group, "reason": "Merger.", "now": OPENING}
