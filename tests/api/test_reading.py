@@ -132,6 +132,7 @@ KEYS: dict[str, set[str]] = {
         "id", "organisation", "name", "architecture", "parameters", "active_parameters", "task_class", "upstream",
     },
     "workload-list": {"id", "organisation", "system", "model", "name", "kind", "activity", "ended_on"},
+    "draft-list": {"id", "period", "status", "report", "created_at", "changed_at"},
     "plan-list": {
         "id", "organisation", "scheme", "version", "status", "boundary", "valid_from", "document", "content_sha256",
         "submitted_at", "decided_at", "decision",
@@ -162,6 +163,8 @@ DOCUMENTS = {
     "allocation-inputs",
     "report-checklist",
     "report-evidence",
+    "draft-detail",
+    "upload-detail",
     "report-findings",
     "report-statement",
     "run-document",
