@@ -31,7 +31,7 @@ def pages_of(world: World) -> dict[str, list[str]]:
         ],
         "acme initiator": [
             reverse("transfer"), reverse("reports"), reverse("report-new"), reverse("report", args=[world.measured.pk]),
-            reverse("compliance"), reverse("compliance-period", args=[code]), reverse("tokens"),
+            reverse("compliance"), reverse("compliance-period", args=[code]), reverse("tokens"), reverse("serving"),
         ],
         "acme approver": [
             reverse("approvals"), reverse("approval", args=[world.approval.pk]), reverse("transactions"),
@@ -45,7 +45,9 @@ def pages_of(world: World) -> dict[str, list[str]]:
             reverse("allocation-run", args=[world.run.pk]), reverse("desk-market", args=[market]),
             reverse("closing", args=[code]),
         ],
-        "auditor": [reverse("home"), reverse("compliance-period", args=[code]), reverse("holdings")],
+        "auditor": [
+            reverse("home"), reverse("compliance-period", args=[code]), reverse("holdings"), reverse("desk-factors"),
+        ],
     }  # fmt: skip
 
 
