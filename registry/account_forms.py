@@ -131,9 +131,13 @@ class GroupForm(ActForm):
 
 
 class MemberForm(ReasonForm):
-    """An organisation that joins a group."""
+    """An organisation that joins a group: a firm or lab, or a verifier, which may not verify the others then."""
 
-    organisation = OrganisationField(label="Organisation", empty_label="Choose one")
+    organisation = forms.ModelChoiceField(
+        label="Organisation",
+        queryset=Organisation.objects.filter(kind__in=["firm", "lab", "verifier"]).order_by("name"),
+        empty_label="Choose one",
+    )
     field_of: ClassVar = {
         "reason_missing": "reason",
         "member_of_a_group": "organisation",

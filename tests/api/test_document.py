@@ -77,6 +77,7 @@ def test_every_act_but_a_report_documents_its_key(document: dict[str, Any]) -> N
         ("/api/v1/orders/", "post"),
         ("/api/v1/orders/batch/", "post"),
         ("/api/v1/orders/{public_id}/", "delete"),
+        ("/api/v1/reports/{id}/findings/", "post"),
         ("/api/v1/schemes/{code}/rules/changes/", "post"),
         ("/api/v1/surrenders/", "post"),
         ("/api/v1/surrenders/bulk/", "post"),

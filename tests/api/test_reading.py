@@ -178,6 +178,8 @@ INSIDE: dict[str, set[str]] = {
     "organisation": ORGANISATION,
     "owner": ORGANISATION,
     "verifier": ORGANISATION,
+    "declaration": {"answers", "note"},
+    "answers": {"code", "question", "answer"},
     "actor": PERSON,
     "proposed_by": PERSON,
     "claimed_by": PERSON,
