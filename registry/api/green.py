@@ -564,7 +564,7 @@ class PlanSerializer(serializers.Serializer[object]):
     by_hours = EstimateSerializer(many=True)
 
 
-class StepSerializer(serializers.Serializer[object]):
+class SensitivityStepSerializer(serializers.Serializer[object]):
     """One value of an assumption, and what follows."""
 
     value = serializers.FloatField(source="estimated_value")
@@ -580,7 +580,7 @@ class SensitivitySerializer(serializers.Serializer[object]):
     code = serializers.CharField()
     symbol = serializers.CharField()
     name = serializers.CharField(source="label")
-    steps = StepSerializer(many=True)
+    steps = SensitivityStepSerializer(many=True)
 
 
 class PlaceSerializer(serializers.Serializer[object]):
