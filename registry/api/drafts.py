@@ -153,7 +153,7 @@ class UploadParameters(serializers.Serializer[object]):
     """What a file cannot say by itself."""
 
     name = serializers.CharField(max_length=200, help_text="Name of the file.")
-    format = serializers.CharField(max_length=30, default="", help_text="Recognised by its header unless told.")
+    file_format = serializers.CharField(max_length=30, default="", help_text="Recognised by its header unless told.")
     activity = serializers.ChoiceField(choices=ReportLine.Activity.choices, required=False)
     workload = serializers.UUIDField(required=False, help_text="What was measured.")
     options = serializers.CharField(
@@ -273,7 +273,7 @@ class DraftUploads(OwnDrafts):
             draft=draft,
             name=asked["name"],
             file=sent,
-            format=asked["format"],
+            format=asked["file_format"],
             options=_options(asked),
             workload=_workload(draft, asked.get("workload")),
             now=clock.now(),

@@ -77,4 +77,4 @@ def test_what_is_no_file_of_ours_is_refused_at_once(client: APIClient) -> None:
     refused(sent(b"PK\x03\x04"), 422, "archive_refused")
     refused(sent(b"a,b\n"), 422, "format_not_recognised")
     assert sent(b"a\n", "&workload=00000000-0000-4000-8000-000000000000").status_code == 422
-    refused(sent(b"a\n", "&format=nothing"), 422, "format_unknown")
+    refused(sent(b"a\n", "&file_format=nothing"), 422, "format_unknown")

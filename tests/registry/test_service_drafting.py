@@ -8,12 +8,14 @@ import pytest
 from django.db import transaction
 
 from common.errors import Forbidden, Refused
-from registry.models import Draft, DraftLine, EvidenceFile, Period, Report, ReportFile, Upload
+from registry.models import Draft, DraftLine, EvidenceFile, Period, Report, ReportFile, System, Upload
 from registry.services import operators
 from registry.services.drafting import drafts, evidence, filing, reading, uploads
+from registry.services.monitoring import sites
 from registry.services.reports import LineInput
 from tests import cast
 from tests.cast import Clock, Party, Regulator
+from tests.registry.gridded import intensity_file, load
 
 HEADER = (
     "timestamp,project_name,run_id,duration,emissions,cpu_power,gpu_power,ram_power,cpu_energy,gpu_energy,ram_energy,"
@@ -330,3 +332,48 @@ def test_a_file_that_is_too_large_is_refused_while_it_streams_and_leaves_nothing
 
     assert refused.value.code == "file_too_large"
     assert not EvidenceFile.objects.exists()
+
+
+def test_energy_of_computers_takes_the_sites_pue_once_and_energy_of_a_site_never(
+    send: Send, cluster: System, acme: Party
+) -> None:
+    sites.record_pue(
+        actor=acme.initiator,
+        site=cluster.site,
+        year=cast.YEAR,
+        value=Decimal("1.2"),
+        proof=("meter.csv", b"facility;it\n120;100\n"),
+        now=cast.OPENING,
+    )
+    table = b"label,activity,energy_kwh,it_energy_kwh,zone\nsite,training,10,,FRA\ncomputers,training,,10,FRA\n"
+
+    upload = send(table, "table.csv", options={}, workload=cluster.workloads.get())
+    unknown = send(table.replace(b"site,", b"hall,"), "other.csv", options={})
+
+    lines = {line.label: line for line in DraftLine.objects.filter(upload=upload)}
+    assert {name: line.energy_kwh for name, line in lines.items()} == {"site": 10, "computers": 12}
+    assert lines["computers"].tier == 3 and lines["site"].workload == cluster.workloads.get()
+    assert [flag["code"] for flag in upload.flags] == ["pue_applied"]
+    assert (unknown.status, unknown.errors[0]["code"]) == ("refused", "row_twice"), "the same row counts once"
+
+
+def test_a_line_with_its_hours_counts_with_the_intensity_of_each_hour(
+    send: Send, draft: Draft, regulator: Regulator
+) -> None:
+    load(regulator, intensity_file("CISO", ["100", "300"]))
+    rows = "label,activity,energy_kwh,zone,started_at,ended_at\n" + "".join(
+        f"{name},inference,2,{zone},{start},2026-01-01T02:00:00Z\n"
+        for name, zone, start in (
+            ("both hours", "CISO", "2026-01-01T00:00:00Z"),
+            ("a quarter", "CISO", "2026-01-01T00:40:00Z"),
+            ("elsewhere", "FRA", "2026-01-01T00:00:00Z"),
+        )
+    )
+
+    upload = send(rows.encode(), "hours.csv", options={})
+
+    assert upload.status == "read", upload.errors
+    grams = dict(DraftLine.objects.filter(upload=upload).values_list("label", "co2e_g"))
+    assert grams == {"both hours": 400, "a quarter": 500, "elsewhere": Decimal("112.078")}
+    hourly = DraftLine.objects.get(label="both hours")
+    assert hourly.factor_g_per_kwh is None and hourly.factor_source.startswith("hourly: CISO, us-2026")
