@@ -303,6 +303,11 @@ SPECTACULAR_SETTINGS = {
         "FindingKindEnum": "registry.models.Finding.Kind",
         "ChecklistOutcomeEnum": "registry.models.ChecklistAnswer.Outcome",
         "DraftStatusEnum": "registry.models.DRAFT.choices",
+        "EnergyBoundaryEnum": "registry.models.Boundary",
+        "MeasureStatusEnum": "registry.models.MEASURE.choices",
+        "ProgrammeStatusEnum": "registry.models.PROGRAMME.choices",
+        "ApplicationStatusEnum": "registry.models.APPLICATION.choices",
+        "AwardStatusEnum": "registry.models.AWARD.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

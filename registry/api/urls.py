@@ -4,13 +4,16 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from registry.api import (
+    access,
     accounts,
     allocations,
     bulk,
+    calculators,
     calendar,
     cases,
     compliance,
     drafts,
+    efficiency,
     green,
     grid,
     holdings,
@@ -41,8 +44,26 @@ router.register("sanctions", compliance.Sanctions, "sanction")
 router.register("debts", cases.Debts, "debt")
 router.register("tariffs", green.Tariffs, "tariff")
 router.register("avoided-emissions", green.PublishedClaims, "published-claim")
+router.register("published-measures", efficiency.PublishedMeasures, "published-measure")
+router.register("labels", efficiency.Labels, "efficiency-label")
+router.register("access-programmes", access.Programmes, "access-programme")
+router.register("access-awards", access.Awards, "access-award")
 
 urlpatterns = [
+    path("leagues/", efficiency.Leagues.as_view({"get": "index"}), name="league-list"),
+    path("leagues/<slug:slug>/", efficiency.Leagues.as_view({"get": "read"}), name="league-detail"),
+    path("measures/", efficiency.Measures.as_view({"get": "list", "post": "create"}), name="measure-list"),
+    path("measures/<uuid:pk>/", efficiency.Measures.as_view({"get": "retrieve"}), name="measure-detail"),
+    path(
+        "access-applications/",
+        access.Applications.as_view({"get": "list", "post": "create"}),
+        name="access-application-list",
+    ),
+    path(
+        "access-applications/<uuid:pk>/",
+        access.Applications.as_view({"get": "retrieve"}),
+        name="access-application-detail",
+    ),
     path("factor-sets/", grid.FactorSets.as_view({"get": "list"}), name="factor-set-list"),
     path(
         "factor-sets/<slug:code>/v<int:version>/hours/",
@@ -115,6 +136,12 @@ urlpatterns = [
         "avoided-claims/<uuid:pk>/withdraw/",
         green.Claims.as_view({"post": "withdraw"}),
         name="avoided-claim-withdrawal",
+    ),
+    path("calculators/", calculators.Calculators.as_view({"get": "index"}), name="calculator-list"),
+    path(
+        "calculators/<slug:name>/",
+        calculators.Calculators.as_view({"get": "read", "post": "work_out"}),
+        name="calculator-result",
     ),
     path("planning/", green.Planning.as_view({"get": "read"}), name="green-plan"),
     path("planning/sensitivity/", green.Planning.as_view({"get": "sensitivity"}), name="green-plan-sensitivity"),

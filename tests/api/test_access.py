@@ -87,6 +87,9 @@ READS: dict[str, tuple[set[str], int]] = {
     "signing-key-list": (EVERYBODY_WITH_TOKEN, 401),
     "tariff-list": (PUBLIC, 0),
     "published-claim-list": (PUBLIC, 0),
+    **{f"{kind}-list": (PUBLIC, 0) for kind in ("published-measure", "efficiency-label")},
+    **{f"access-{kind}-list": (PUBLIC, 0) for kind in ("programme", "award")},
+    **{f"{kind}-list": (EVERYBODY_WITH_TOKEN, 401) for kind in ("measure", "access-application")},
     **{f"{kind}-list": (EVERYBODY_WITH_TOKEN, 401) for kind in ("forecast", "flex-event", "avoided-claim")},
     "obligation-list": (EVERYBODY_WITH_TOKEN, 401),
     "surrender-list": (EVERYBODY_WITH_TOKEN, 401),
@@ -160,6 +163,10 @@ ONCE = {
     **{f"avoided-claim-{part}": {"get", "head"} for part in ("inputs", "unsigned")},
     **{f"avoided-claim-{act}": {"post"} for act in ("submission", "statement", "publication", "withdrawal")},
     **{name: {"get", "head"} for name in ("green-plan", "green-plan-sensitivity", "green-plan-places")},
+    **{f"{kind}-list": {"post"} for kind in ("measure", "access-application")},
+    **{f"{kind}-detail": {"get", "head"} for kind in ("measure", "published-measure", "efficiency-label", "league")},
+    **{f"access-{kind}-detail": {"get", "head"} for kind in ("programme", "award", "application")},
+    "league-list": {"get", "head"},
 }
 """Acts that one thing lets happen once, or that take a file: in tests of their own every role tries them."""
 

@@ -65,6 +65,28 @@ KEYS: dict[str, set[str]] = {
         }
         for name in ("published-claim-list", "avoided-claim-list")
     },
+    **{
+        name: {
+            "id", "organisation", "title", "kinds", "status", "verifier", "field", "figures", "statement_sha256",
+            "published_at", "withdrawn_at", "withdrawal_reason",
+        }
+        for name in ("published-measure-list", "measure-list")
+    },
+    "efficiency-label-list": {
+        "id", "edition", "issued_on", "rule", "sha256", "measure", "organisation", "stars", "wh",
+    },
+    "access-programme-list": {
+        "id", "period", "name", "description", "permits", "flop", "criteria", "least_score", "deadline_at",
+        "report_due_on", "status", "reason", "received", "sha256",
+    },
+    "access-award-list": {
+        "id", "programme", "organisation", "title", "place", "permits", "flop", "status", "granted_at",
+        "report_due_on", "is_overdue",
+    },
+    "access-application-list": {
+        "id", "programme", "organisation", "title", "project", "team", "permits", "flop", "accepts_part",
+        "open_results", "status", "submitted_at",
+    },
     "letter-list": {"id", "organisation", "period", "occasion", "status", "owed", "surrendered", "at"},
     "account-list": {
         "number", "kind", "label", "status", "grade", "grade_reason", "terms", "owner", "opened_at",

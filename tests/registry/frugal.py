@@ -104,8 +104,8 @@ def attested(verity: Party, measure: EfficiencyMeasure, now: datetime = OPENING)
 
 
 def published(
-    party: Party, verity: Party, scheme: Scheme, after_kwh: int = 560, title: str = "INT8 weights"
+    party: Party, verity: Party, scheme: Scheme, after_kwh: int = 560, now: datetime = OPENING
 ) -> EfficiencyMeasure:
     """Bring a measure from its draft into the league table."""
-    measure = attested(verity, submitted(party, verity, recorded(party, scheme, after_kwh, title)))
-    return measures.publish_measure(actor=party.initiator, measure=measure, now=OPENING)
+    measure = attested(verity, submitted(party, verity, recorded(party, scheme, after_kwh)), now)
+    return measures.publish_measure(actor=party.initiator, measure=measure, now=now)
