@@ -82,7 +82,7 @@ def sources_of(draft: Draft) -> list[Source]:
     """Return the sources of a draft's lines with their sums, in the order in which they count."""
     uploads = {upload.pk: upload for upload in draft.uploads.filter(status="read").select_related("file")}
     rows = (
-        _counting(draft)
+        counting(draft)
         .order_by()
         .values("upload", "method")
         .annotate(lines=Count("pk"), flop=Sum("flop"), energy=Sum("energy_kwh"), co2e=Sum("co2e_g"))
@@ -105,7 +105,7 @@ def preview(draft: Draft, at: datetime) -> Preview:
     """Work out the obligation of a draft by rule R6 from what the rules count, against what is held now."""
     column = "flop" if draft.operator.scheme.metric == "flop" else "co2e_g"
     covered = frozenset(rulebook.policy_at(draft.operator.scheme, draft.period.starts_on, at).scope.activities)
-    sums = dict(_counting(draft).order_by().values_list("activity").annotate(sum=Sum(column)))
+    sums = dict(counting(draft).order_by().values_list("activity").annotate(sum=Sum(column)))
     total = sum((figure for activity, figure in sums.items() if activity in covered), Decimal(0))
     labels = dict(ReportLine.Activity.choices)
     permits = obligation(total, draft.operator.scheme.unit_size)
@@ -124,7 +124,7 @@ def preview(draft: Draft, at: datetime) -> Preview:
     )
 
 
-def _counting(draft: Draft) -> QuerySet[DraftLine]:
+def counting(draft: Draft) -> QuerySet[DraftLine]:
     """The lines that count: those of uploads only once all of the file was read."""
     return DraftLine.objects.filter(draft=draft).exclude(upload__isnull=False, upload__status__in=UNREAD)
 

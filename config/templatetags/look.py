@@ -1,7 +1,8 @@
 """How values look on a page: whole numbers, money, FLOP, statuses, icons, and Django's form controls in our clothes."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
 
 from django import template
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, NumberInput, RadioSelect, Select, Widget
@@ -142,6 +143,29 @@ def figure(value: float) -> str:
     """Write an estimated figure with four digits that count, without an exponent."""
     digits = Decimal(f"{value:.4g}")
     return f"{digits.normalize():,f}".replace("-", MINUS)
+
+
+@register.filter
+def sized(value: int | float | Decimal | Fraction | str) -> str:
+    """Write a figure of any size: in full up to fifteen digits, else six digits that count; words as they are."""
+    if isinstance(value, str):
+        return value
+    fraction = Fraction(value)
+    number = _SHOWN.divide(Decimal(fraction.numerator), Decimal(fraction.denominator))
+    if number and not Decimal("0.0001") <= abs(number) < 10**15:
+        mantissa, _, exponent = f"{_ROUGHLY.plus(number):e}".partition("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return format_html(
+            "{}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}10<sup>{}</sup>",
+            mantissa.replace("-", MINUS),
+            int(exponent),
+        )
+    if len(number.normalize().as_tuple().digits) > 15:
+        number = round(_ROUGHLY.plus(number) if abs(number) < 1000 else number, 6 if abs(number) < 1000 else 2)
+    return exact(number)
+
+
+_SHOWN, _ROUGHLY = Context(prec=40), Context(prec=6)
 
 
 @register.filter

@@ -28,7 +28,7 @@ from registry.forms import (
 )
 from registry.importers.table import RowError
 from registry.models import AWAITS_OPINION, REPORT, Operator, Period, Report, VerifierStatement
-from registry.services import reports, verification
+from registry.services import plausibility, reports, verification
 from registry.services.drafting import evidence
 from registry.services.verifying import findings
 
@@ -247,6 +247,7 @@ def _report_page(
         "is_flop": report.operator.scheme.metric == "flop",
         "shows_emissions": report.energy_kwh > 0 or report.operator.scheme.metric == "co2e",
         "page_obj": Paginator(report.lines.order_by("number"), LINES_PER_PAGE).get_page(request.GET.get("page")),
+        "doubts": plausibility.of_report(report),
         "kept_files": report.files.select_related("file"),
         "sums": selectors.claimed_sums(report),
         "versions": Report.objects.filter(operator=report.operator, period=report.period).order_by("-version"),

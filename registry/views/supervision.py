@@ -10,6 +10,7 @@ from common.errors import Unknown, require_permission
 from common.forms import refusals_shown_in
 from registry import selectors, supervision
 from registry.models import ACCREDITATION, Accreditation, Period
+from registry.services import plausibility
 from registry.services.verifying import accreditations
 from registry.verifying_forms import AccreditationForm, AccreditationMoveForm
 
@@ -32,9 +33,13 @@ def of_period(request: HttpRequest, code: str) -> HttpResponse:
     require_permission(acting_in(request).oversees, "Only the regulator and auditors see this page.")
     period = selectors.period_coded(code)
     now = clock.now()
+    overview = supervision.overview(period, now)
+    doubts = plausibility.of_reports([row.report for row in overview.rows if row.report])
     context = {
         "period": period,
-        "overview": supervision.overview(period, now),
+        "overview": overview,
+        "rows": [(row, len(doubts[row.report.pk]) if row.report else 0) for row in overview.rows],
+        "doubted": sum(bool(found) for found in doubts.values()),
         "is_flop": period.scheme.metric == "flop",
         "periods": Period.objects.exclude(status="draft").select_related("scheme").order_by("-year", "scheme__code"),
         "now": now,

@@ -20,7 +20,7 @@ from common.forms import ActForm, ReasonForm, refusals_shown_in
 from registry import selectors
 from registry.engine import verification as engine
 from registry.models import Finding, Report, ReportLine, Scheme, VerifierStatement
-from registry.services import verification
+from registry.services import plausibility, verification
 from registry.services.verifying import findings, keys
 from registry.verifying_forms import ChecklistForm, ClosingForm, FindingForm, OpinionForm
 
@@ -216,6 +216,7 @@ def _page(
         "differing_count": report.lines.filter(differing).count(),
         "line_count": report.lines.count(),
         "sums": selectors.claimed_sums(report),
+        "doubts": plausibility.of_report(report),
         "files": report.files.select_related("file"),
         "findings": [_settled(one, settling or {}) for one in found],
         "left_open": findings.left_open(report.operator, report.period),
