@@ -99,6 +99,16 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
         "tariffs": (reverse("tariffs"), {}),
         "published claims": (reverse("avoided-claims"), {}),
         "planning": (reverse("planning"), {}),
+        "efficiency": (reverse("efficiency"), {}),
+        "league": (reverse("league", args=["text_generation-requests-site"]), {}),
+        "measures": (reverse("measures"), {}),
+        "new measure": (reverse("measure-new"), {403: everybody - {"acme initiator", "acme approver"}}),
+        "labels": (reverse("labels"), {403: everybody - OVERSEERS}),
+        "access": (reverse("access"), {}),
+        "awards file": (reverse("access-csv"), {}),
+        "applications": (reverse("applications"), {}),
+        "access desk": (reverse("access-desk"), {403: everybody - OVERSEERS}),
+        "new programme": (reverse("programme-new"), {403: everybody - {"desk officer", "senior officer"}}),
         "sensitivity": (reverse("planning-sensitivity"), {}),
         "compliance": (reverse("compliance"), {403: {"verifier"}}),
         "compliance of a period": (reverse("compliance-period", args=[code]), {403: {"verifier"}}),
@@ -160,7 +170,7 @@ def addresses(world: World) -> dict[str, tuple[str, dict[int, set[str]]]]:
 PUBLIC = {
     "transparency", "transparency of a period", "transparency of the pilot", "open file", "runs", "run", "run document",
     "factor sets",
-    "tariffs", "published claims", "planning", "sensitivity",
+    "tariffs", "published claims", "planning", "sensitivity", "efficiency", "league", "access", "awards file",
 }  # fmt: skip
 NOWHERE = {"transparency of a draft", "open file before its time", "no certificate"}
 
@@ -215,6 +225,10 @@ def test_addresses_of_things_that_do_not_exist_are_404_and_not_500(world: World,
             f"/serving/{nobody}/", "/serving/batches/1/file/",
             f"/tariffs/{nobody}/", f"/green/claims/{nobody}/", f"/green/tariffs/{nobody}/end/",
             "/avoided-emissions/AVE-CISO-2026-000001/",
+            "/efficiency/leagues/juggling-requests-site/", f"/efficiency/published/{nobody}/",
+            f"/efficiency/labels/{nobody}/", f"/efficiency/editions/{nobody}/", f"/efficiency/measures/{nobody}/",
+            f"/access/{nobody}/", f"/access/applications/{nobody}/", f"/access/awards/{nobody}/",
+            f"/access/desk/{nobody}/",
             "/factors/nothing/", "/factors/nothing/v1/CISO/hours.csv",
             "/desk/calendar/nowhere/", "/desk/calendar/nowhere/period/", "/desk/calendar/work/999999999/cancel/",
         )
