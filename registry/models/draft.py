@@ -126,14 +126,14 @@ class DraftLine(models.Model):
     """One activity of a draft. Lines of an upload count from the moment all of it has been read."""
 
     id = models.BigAutoField(primary_key=True)
-    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="lines")
-    upload = models.ForeignKey(Upload, null=True, on_delete=models.CASCADE, related_name="lines")
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="lines", db_index=False)
+    upload = models.ForeignKey(Upload, null=True, on_delete=models.CASCADE, related_name="lines", db_index=False)
     key = models.CharField(max_length=120, help_text="Tells rows apart: the same measurement is never counted twice.")
     source_line = models.PositiveIntegerField(default=0)
     label = models.CharField(max_length=200)
     activity = models.CharField(max_length=20, choices=ReportLine.Activity.choices)
     method = models.CharField(max_length=60)
-    workload = models.ForeignKey(Workload, null=True, on_delete=models.PROTECT, related_name="+")
+    workload = models.ForeignKey(Workload, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     tier = models.PositiveSmallIntegerField(null=True)
     zone = models.CharField(max_length=20, blank=True)
     started_at = models.DateTimeField(null=True)
@@ -162,7 +162,12 @@ class DraftLine(models.Model):
                 ),
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["upload"], name="draft_lines_of_upload")]
+        indexes: ClassVar[list[models.Index]] = [  # one each: a million rows pay for every index
+            models.Index(fields=["upload"], name="draft_lines_of_upload"),
+            models.Index(
+                fields=["workload"], name="draft_lines_of_workload", condition=models.Q(workload__isnull=False)
+            ),
+        ]
         ordering: ClassVar[list[str]] = ["draft", "id"]
 
     def __str__(self) -> str:
