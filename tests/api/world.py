@@ -96,6 +96,9 @@ class World:
             },
             "signing-key-revocation": {"pk": uuid4()},
             "tariff-detail": {"pk": uuid4()},
+            **{f"{kind}-detail": {"pk": uuid4()} for kind in ("measure", "published-measure", "efficiency-label")},
+            **{f"access-{kind}-detail": {"pk": uuid4()} for kind in ("programme", "award", "application")},
+            "league-detail": {"slug": "text_generation-requests-site"},
             "published-claim-detail": {"serial": "AVE-CISO-2026-000001"},
             **{
                 f"avoided-claim-{part}": {"pk": uuid4()}
