@@ -161,7 +161,7 @@ def sized(value: int | float | Decimal | Fraction | str) -> str:
             int(exponent),
         )
     if len(number.normalize().as_tuple().digits) > 15:
-        number = round(_ROUGHLY.plus(number) if abs(number) < 1000 else number, 6 if abs(number) < 1000 else 2)
+        number = _ROUGHLY.plus(number) if abs(number) < 1000 else round(number, 2)
     return exact(number)
 
 

@@ -57,7 +57,7 @@ class Doubt:
 class _Filed:
     """What is known of a report or draft besides its lines."""
 
-    operator: Operator
+    organisation: str
     year: int
     last_year_kwh: Decimal | None
 
@@ -83,17 +83,19 @@ def of_draft(draft: Draft) -> list[Doubt]:
 def _filed(owners: Iterable[Report | Draft]) -> dict[UUID, _Filed]:
     """Return what is known of each, with the energy in force for the year before."""
     owners = list(owners)
+    operators = {owner.operator_id for owner in owners}
+    names = dict(Operator.objects.filter(pk__in=operators).values_list("pk", "organisation__name"))
     before = {
         (report.operator_id, report.period.year): report.energy_kwh
         for report in Report.objects.filter(
-            operator__in={owner.operator_id for owner in owners},
+            operator__in=operators,
             period__year__in={owner.period.year - 1 for owner in owners},
             status__in=IN_FORCE,
         ).select_related("period")
     }
     return {
         owner.pk: _Filed(
-            owner.operator, owner.period.year, before.get((owner.operator_id, owner.period.year - 1)) or None
+            names[owner.operator_id], owner.period.year, before.get((owner.operator_id, owner.period.year - 1)) or None
         )
         for owner in owners
     }
@@ -251,7 +253,7 @@ def _compare(
             model=model.name if model else label,
             parameters=model.parameters if model else None,
             hardware=workload.system.hardware if workload else "",
-            organisation=filed[owner].operator.organisation.name,
+            organisation=filed[owner].organisation,
         )
         if prior is None:
             continue

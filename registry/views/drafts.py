@@ -19,6 +19,7 @@ from registry.draft_forms import AttachForm, FileDraftForm, UploadForm
 from registry.forms import LineForms
 from registry.importers import template
 from registry.models import Draft, DraftFile, Period, ReportFile, Upload
+from registry.services import plausibility
 from registry.services.drafting import drafts, evidence, uploads
 from registry.services.reports import RowsRefused
 from registry.views.reports import visible_report
@@ -246,14 +247,16 @@ def _state(request: HttpRequest, draft: Draft | None) -> dict[str, Any]:
     """What changes while files are read: the uploads, the sources, the preview."""
     acting = acting_in(request)
     sent = list(draft.uploads.exclude(status="removed").select_related("file")) if draft else []
+    is_reading = any(one.status in {"received", "reading"} for one in sent)
     return {
         "draft": draft,
         "uploads": [
             (one, 100 if one.ended_at else min(99, 100 * one.position // max(one.file.size, 1))) for one in sent
         ],
-        "is_reading": any(one.status in {"received", "reading"} for one in sent),
+        "is_reading": is_reading,
         "sources": drafted.sources_of(draft) if draft else [],
         "preview": drafted.preview(draft, clock.now()) if draft else None,
+        "doubts": plausibility.of_draft(draft) if draft and not is_reading else None,
         "shows_cost": "cost" in request.GET,
         "may_report": _may_report(acting),
         "flags": [(one.file, flag) for one in sent for flag in one.flags][:SHOWN_FLAGS],

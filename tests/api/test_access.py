@@ -167,6 +167,8 @@ ONCE = {
     **{f"{kind}-detail": {"get", "head"} for kind in ("measure", "published-measure", "efficiency-label", "league")},
     **{f"access-{kind}-detail": {"get", "head"} for kind in ("programme", "award", "application")},
     "league-list": {"get", "head"},
+    "calculator-list": {"get", "head"},
+    "calculator-result": {"get", "head", "post"},
 }
 """Acts that one thing lets happen once, or that take a file: in tests of their own every role tries them."""
 

@@ -123,6 +123,8 @@ def test_public_operations_need_no_token(document: dict[str, Any]) -> None:
             "factor-sets",
             "factor-sets/{code}/v{version}/hours",
             "intensities",
+            "calculators",
+            "calculators/{name}",
             "tariffs",
             "tariffs/{id}",
             "avoided-emissions",
