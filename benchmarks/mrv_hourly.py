@@ -115,8 +115,8 @@ def _plain(operator: Any) -> dict[str, Decimal]:
 
 def _fill(streams: int) -> tuple[Any, Any]:
     """Make a regulator, a scheme with its period, a firm with its streams, their intensities and their records."""
-    from accounts.models import User
-    from accounts.services import organisations
+    from accounts.models import Approval, User
+    from accounts.services import approvals, organisations
     from registry.models import Site, System, Workload
     from registry.services import operators, schemes
     from registry.services.grid import intensities, serving
@@ -161,6 +161,8 @@ def _fill(streams: int) -> tuple[Any, Any]:
             rows.append(f"{zone},{hour},{'' if lost else chance.randrange(50_000, 500_000) / 1000}")
     said = Qualifiers("average", "life_cycle", "production", "made up", "benchmark", "none", date(2026, 1, 1), "USA")
     intensities.load_hourly(actor=desk, code="made-up", qualifiers=said, content="\n".join(rows).encode(), now=NOW)
+    waiting = Approval.objects.get(act=intensities.PUBLISH_FACTORS)
+    approvals.approve(actor=senior, approval_id=waiting.pk, now=NOW)
     sites = {
         zone: Site.objects.create(
             organisation=firm,

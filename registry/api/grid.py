@@ -28,6 +28,10 @@ class FactorSetSerializer(serializers.ModelSerializer[FactorSet]):
         read_only=True, help_text="For each zone: first and last hour or year, rows, and how many are missing."
     )
 
+    published_at = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="From when obligations use it; null where they do not."
+    )
+
     class Meta:
         model = FactorSet
         fields: ClassVar = (
@@ -49,6 +53,7 @@ class FactorSetSerializer(serializers.ModelSerializer[FactorSet]):
             "rows",
             "sha256",
             "loaded_at",
+            "published_at",
         )
         read_only_fields = fields
 
@@ -71,7 +76,7 @@ class FactorSets(mixins.ListModelMixin, PublicViewSet[FactorSet]):
 
     def rows(self) -> QuerySet[FactorSet]:
         """Every set."""
-        return FactorSet.objects.all()
+        return FactorSet.objects.select_related("publication")
 
 
 class HourSerializer(serializers.ModelSerializer[HourlyIntensity]):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
@@ -17,13 +17,24 @@ from common import clock
 from common.bodies import CsvBytes
 from common.problems import BadRequest, RefusedBody
 from common.rest import Digits, ExactDecimal
+from registry.api.monitoring import reader_of
 from registry.api.reports import MAX_ERRORS, rows_as_lines
 from registry.importers.serving import MAX_OBJECTS
 from registry.models import ServingBatch, ServingRecord, Workload
 from registry.services.grid import serving
 from registry.services.reports import RowsRefused
 
+Row = TypeVar("Row", bound=Model)
+
 FIRST_YEAR, LAST_YEAR = 2000, 2200
+
+
+class _ReadByVerifiers(ScopedViewSet[Row], Generic[Row]):
+    """Rows that the verifier which an operator appointed sees too."""
+
+    def visible(self) -> "QuerySet[Row]":
+        """Those that this request may see."""
+        return reader_of(self).filter(self.rows(), self.scope_path)
 
 
 class BatchSerializer(serializers.ModelSerializer[ServingBatch]):
@@ -56,8 +67,8 @@ class CsvParameters(serializers.Serializer[object]):
 
 
 @extend_schema_view(list=extend_schema(summary="List batches of serving records"))
-class ServingBatches(mixins.ListModelMixin, ScopedViewSet[ServingBatch]):
-    """Deliveries of the organisations in scope, the latest first."""
+class ServingBatches(mixins.ListModelMixin, _ReadByVerifiers[ServingBatch]):
+    """Deliveries of the organisations in scope, the latest first; for a verifier those of who appointed it."""
 
     serializer_class = BatchSerializer
     scope_path = "organisation"
@@ -178,7 +189,7 @@ class RecordFilters(filters.FilterSet):
 
 
 @extend_schema_view(list=extend_schema(summary="List the serving records that count"))
-class ServingRecords(mixins.ListModelMixin, ScopedViewSet[ServingRecord]):
+class ServingRecords(mixins.ListModelMixin, _ReadByVerifiers[ServingRecord]):
     """Of each hour of a stream the records of the latest batch."""
 
     serializer_class = RecordSerializer
@@ -217,7 +228,7 @@ class FiguresSerializer(serializers.Serializer[Any]):
     annual_co2e_g = ExactDecimal(source="result.annual_grams", help_text="By the average of the same hours.")
 
 
-class ServingFigures(ScopedViewSet[Workload]):
+class ServingFigures(_ReadByVerifiers[Workload]):
     """What streams drew and emitted in a year."""
 
     scope_path = "system__site__organisation"

@@ -50,7 +50,7 @@ from registry.models.flexing import (
     Tariff,
     TariffPoint,
 )
-from registry.models.grid import AnnualIntensity, FactorSet, HourlyIntensity
+from registry.models.grid import AnnualIntensity, FactorSet, FactorSetPublication, HourlyIntensity
 from registry.models.metering import MeterExperiment, MeterProject, MeterReading, MeterRun, ProjectToken
 from registry.models.operator import HolderChange, Operator
 from registry.models.plan import PLAN, MonitoringPlan
@@ -149,6 +149,7 @@ __all__ = [
     "EvidenceFile",
     "Extension",
     "FactorSet",
+    "FactorSetPublication",
     "Finding",
     "FlexEvent",
     "Forecast",

@@ -1,13 +1,14 @@
 """Grid factor sets: what a kilowatt-hour emits by zone and hour, or by country and year; versions never change."""
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 import pgtrigger
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
-from accounts.models import User
+from accounts.models import Approval, User
 from common.append_only import append_only_triggers
 from registry.models.site import ZONE
 
@@ -15,8 +16,8 @@ from registry.models.site import ZONE
 class FactorSet(models.Model):
     """One version of a table of intensities with its four qualifiers. Append-only: a correction is the next version.
 
-    Of one code the latest version counts. Sets for obligations never speak twice about one zone and hour; all others
-    are information. `zones` says for each zone what the rows span: first, last, rows and how many of them are missing.
+    Of one code the latest published version counts. Sets for obligations never speak twice about one zone and hour; all
+    others are information. `zones` says for each zone what the rows span: first, last, rows and how many are missing.
     """
 
     class Resolution(models.TextChoices):
@@ -73,6 +74,33 @@ class FactorSet(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} v{self.version}"
+
+    @property
+    def published_at(self) -> datetime | None:
+        """From when obligations use it."""
+        return self.publication.published_at if hasattr(self, "publication") else None
+
+    @property
+    def used_for(self) -> str:
+        """What the pages say of its use."""
+        if not self.for_obligations:
+            return "Information"
+        return "Obligations" if self.published_at else "Nothing: not published"
+
+
+class FactorSetPublication(models.Model):
+    """From when a set counts for obligations: another officer than the one who loaded it approved that. Append-only."""
+
+    factor_set = models.OneToOneField(FactorSet, primary_key=True, on_delete=models.PROTECT, related_name="publication")
+    approval = models.OneToOneField(Approval, on_delete=models.PROTECT, related_name="+")
+    published_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["published_at", "factor_set"]
+        triggers: ClassVar[list[pgtrigger.Trigger]] = append_only_triggers()
+
+    def __str__(self) -> str:
+        return f"{self.factor_set} from {self.published_at:%Y-%m-%d}"
 
 
 class HourlyIntensity(models.Model):

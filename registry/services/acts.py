@@ -24,6 +24,7 @@ from registry.services import (
     transfers,
 )
 from registry.services.access import awards
+from registry.services.grid import intensities
 
 
 def register_all() -> None:
@@ -48,6 +49,7 @@ def register_all() -> None:
         *reserves.ACTS,
         *sales.ACTS,
         *awards.ACTS,
+        *intensities.ACTS,
     ):
         approvals.register(act)
     for kind, effect in (*transactions.EFFECTS.items(), *transfers.EFFECTS.items(), *surrenders.EFFECTS.items()):

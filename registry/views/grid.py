@@ -33,7 +33,7 @@ PER_PAGE = 50
 @login_not_required
 def set_list(request: HttpRequest) -> HttpResponse:
     """List the sets of grid factors, of each code the latest version."""
-    latest = FactorSet.objects.order_by("code", "-version").distinct("code")
+    latest = FactorSet.objects.select_related("publication").order_by("code", "-version").distinct("code")
     page = Paginator(latest, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "registry/factor_sets.html", {"page_obj": page})
 
@@ -50,7 +50,7 @@ def factor_set(request: HttpRequest, code: str, version: int | None = None) -> H
         "set": found,
         "page_obj": page,
         "zones": [(zone, {**span, "latest": latest.get(zone)}) for zone, span in page],
-        "versions": FactorSet.objects.filter(code=code).select_related("loaded_by").order_by("-version"),
+        "versions": FactorSet.objects.filter(code=code).select_related("publication").order_by("-version"),
     }
     return render(request, "registry/factor_set.html", context)
 
@@ -103,7 +103,10 @@ def desk(request: HttpRequest) -> HttpResponse:
             )
         except RowsRefused as refused:
             return _desk_page(request, acting, form, refused.errors)
-        messages.success(request, f"{made} is loaded: {made.rows:,} rows.")
+        waits = (
+            " Another officer publishes it, under Approvals." if made.for_obligations and not made.published_at else ""
+        )
+        messages.success(request, f"{made} is loaded: {made.rows:,} rows.{waits}")
         return redirect("factor-set-version", made.code, made.version)
     return _desk_page(request, acting, form)
 
@@ -111,7 +114,7 @@ def desk(request: HttpRequest) -> HttpResponse:
 def _desk_page(
     request: HttpRequest, acting: Acting, form: FactorSetForm, errors: Sequence[RowError] = ()
 ) -> HttpResponse:
-    sets = FactorSet.objects.select_related("loaded_by").order_by("-loaded_at", "code", "-version")
+    sets = FactorSet.objects.select_related("loaded_by", "publication").order_by("-loaded_at", "code", "-version")
     context = {
         "form": form,
         "page_obj": Paginator(sets, PER_PAGE).get_page(request.GET.get("page")),

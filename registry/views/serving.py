@@ -32,6 +32,7 @@ from registry.services.drafting import evidence
 from registry.services.grid import serving, taking
 from registry.services.grid.serving import StreamFigures
 from registry.services.reports import RowsRefused
+from registry.views.sites import reader_of
 
 REPORTERS = ("initiator", "approver")
 SHOWN_ERRORS = 200
@@ -121,7 +122,8 @@ def template(request: HttpRequest) -> HttpResponse:
 def batch_file(request: HttpRequest, batch_id: int) -> HttpResponse:
     """Return the file of a batch, to be saved."""
     acting = acting_in(request)
-    batch = acting.scope.filter(ServingBatch.objects.select_related("file"), "organisation").filter(pk=batch_id).first()
+    reader = reader_of(acting, acting.scope)
+    batch = reader.filter(ServingBatch.objects.select_related("file"), "organisation").filter(pk=batch_id).first()
     if batch is None:
         raise Unknown("batch_unknown", "There is no such batch in your scope. Check the address.")
     return stored_file(batch.file.name, evidence.read_all(batch.file))
@@ -131,7 +133,8 @@ def batch_file(request: HttpRequest, batch_id: int) -> HttpResponse:
 def stream(request: HttpRequest, workload_id: uuid.UUID) -> HttpResponse:
     """Show a stream's year: hour by hour and by the average, month by month, and every hour that is missing."""
     acting = acting_in(request)
-    workload = acting.scope.filter(serving.all_streams(), "system__site__organisation").filter(pk=workload_id).first()
+    reader = reader_of(acting, acting.scope)
+    workload = reader.filter(serving.all_streams(), "system__site__organisation").filter(pk=workload_id).first()
     if workload is None:
         raise Unknown("stream_unknown", "There is no such stream in your scope. Check the address.")
     now = clock.now()
@@ -168,7 +171,9 @@ def _list_page(
     for one in serving.figures_of_year(streams, year, now):
         by_stream[one.workload.pk].append(one)
     periods = selectors.reportable_periods(acting.organisation) if acting.organisation and acting.trades else None
-    batches = acting.view.filter(ServingBatch.objects.select_related("received_by", "organisation"), "organisation")
+    batches = reader_of(acting, acting.view).filter(
+        ServingBatch.objects.select_related("received_by", "organisation"), "organisation"
+    )
     may_act = acting.trades and acting.has(*REPORTERS)
     context = {
         "form": form,
@@ -188,7 +193,7 @@ def _list_page(
 
 
 def _streams(acting: Acting) -> QuerySet[Workload]:
-    rows = acting.view.filter(serving.all_streams(), "system__site__organisation")
+    rows = reader_of(acting, acting.view).filter(serving.all_streams(), "system__site__organisation")
     return rows.order_by("system__site__organisation__name", "name", "pk")
 
 

@@ -55,6 +55,10 @@ def test_records_come_as_json_and_come_back_as_figures(world: World, regulator: 
     assert figures["energy_kwh"] == "95.000000000001"
     assert world.callers["borealis trader"].get("/api/v1/serving-figures/", {"year": "2026"}).json() == []
     assert world.callers["borealis trader"].get("/api/v1/serving-records/").json()["results"] == []
+    verifier = world.callers["verifier"]
+    assert verifier.get("/api/v1/serving-figures/", {"year": "2026"}).json() == [figures]
+    assert verifier.get("/api/v1/serving-records/").json()["results"] == listed
+    assert len(verifier.get("/api/v1/serving-batches/").json()["results"]) == 2
     hours = sender.get("/api/v1/factor-sets/us-2026/v1/hours/").json()["results"]
     assert [row["g_per_kwh"] for row in hours] == ["100", "250.5"]
     series = sender.get(

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import Approval
 from registry.models import DraftLine, FactorSet, ServingBatch, Workload
 from tests.pages.world import World
 from tests.registry.gridded import intensity_file, open_chat, records
@@ -52,7 +53,12 @@ def test_the_desk_loads_factors_and_everybody_reads_them(world: World, as_person
     taken = desk.post(address, SAID | {"key": uuid4(), "file": sent(intensity_file("CISO", ["100", "", "310.5"]))})
     assert taken.status_code == 302
     made = FactorSet.objects.get()
-    assert made.sha256 in client.get(taken["Location"]).content.decode()
+    waits = client.get(taken["Location"]).content.decode()
+    assert made.sha256 in waits and "not published" in waits
+    approval = Approval.objects.get(act="registry.publish_factors")
+    as_person("senior officer").post(reverse("approval-approve", args=[approval.pk]))
+    published = client.get(taken["Location"]).content.decode()
+    assert "not published" not in published
     assert "us-2026 v1" in client.get(reverse("factor-sets")).content.decode()
     page = client.get(reverse("factor-zone", args=["us-2026", 1, "CISO"])).content.decode()
     assert "highest in hour 2 with 310.50" in page
@@ -87,6 +93,10 @@ def test_a_firm_delivers_records_sees_its_gaps_and_takes_them_along(
     assert DraftLine.objects.get().tokens == 82_000
     batch = ServingBatch.objects.get()
     assert acme.get(reverse("serving-batch-file", args=[batch.pk])).content == content
+    verifier = as_person("verifier")
+    assert verifier.get(reverse("stream", args=[chat.pk])).status_code == 200
+    assert verifier.get(reverse("serving-batch-file", args=[batch.pk])).content == content
+    assert verifier.get(address).content.decode().count("chat") == acme.get(address).content.decode().count("chat")
     stranger = as_person("borealis viewer")
     assert stranger.get(reverse("stream", args=[chat.pk])).status_code == 404
     assert stranger.get(reverse("serving-batch-file", args=[batch.pk])).status_code == 404

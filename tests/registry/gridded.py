@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.models import Approval
 from registry.models import FactorSet, ServingBatch, Workload
 from registry.services.grid import intensities, serving
 from registry.services.grid.intensities import Qualifiers
@@ -36,9 +37,21 @@ def intensity_file(zone: str, figures: list[str], first: int = 0) -> bytes:
     return "\n".join(["zone,datetime_utc,gco2e_per_kwh", *rows]).encode()
 
 
-def load(regulator: Regulator, content: bytes, code: str = "us-2026", said: Qualifiers = AVERAGE) -> FactorSet:
-    """Let the desk load a file."""
-    return intensities.load_hourly(actor=regulator.desk, code=code, qualifiers=said, content=content, now=OPENING)
+def load(
+    regulator: Regulator,
+    content: bytes,
+    code: str = "us-2026",
+    said: Qualifiers = AVERAGE,
+    *,
+    yearly: bool = False,
+    now: datetime = OPENING,
+) -> FactorSet:
+    """Let the desk load a file, and the senior officer publish what obligations use."""
+    taken = intensities.load_annual if yearly else intensities.load_hourly
+    made = taken(actor=regulator.desk, code=code, qualifiers=said, content=content, now=now)
+    for waiting in Approval.objects.filter(act=intensities.PUBLISH_FACTORS, status="proposed"):
+        regulator.approve(waiting, now)
+    return made
 
 
 def records(energies: list[str], first: int = 0, **cells: str) -> bytes:

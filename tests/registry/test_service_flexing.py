@@ -28,7 +28,6 @@ from registry.services.flexing import claims, events, forecasts, planning, tarif
 from registry.services.flexing.claims import Asked
 from registry.services.flexing.events import EventTold
 from registry.services.flexing.tariffs import PointOffered
-from registry.services.grid import intensities
 from tests.cast import OPENING, Clock, Party, Regulator, engage
 from tests.registry import flexed
 from tests.registry.flexed import (
@@ -348,11 +347,10 @@ def test_what_was_flexed_in_hindsight_is_not_claimed(acme: Party, regulator: Reg
 
 def test_a_draft_whose_inputs_changed_is_not_submitted(acme: Party, regulator: Regulator, asked: Asked) -> None:
     claim = claims.draft_claim(actor=acme.initiator, asked=asked, now=MORNING_AFTER)
-    intensities.load_hourly(
-        actor=regulator.desk,
-        code="us-2026",
-        qualifiers=replace(AVERAGE, note="Hour 3 was wrong."),
-        content=intensity_file("CISO", [*CISO[:3], "100", *CISO[4:]], first=NUMBER),
+    load(
+        regulator,
+        intensity_file("CISO", [*CISO[:3], "100", *CISO[4:]], first=NUMBER),
+        said=replace(AVERAGE, note="Hour 3 was wrong."),
         now=MORNING_AFTER,
     )
 
@@ -365,11 +363,10 @@ def test_a_draft_whose_inputs_changed_is_not_submitted(acme: Party, regulator: R
 
 def test_a_filled_hour_and_last_years_requests_are_seen(acme: Party, asked: Asked, regulator: Regulator) -> None:
     deliver(acme, day_of_records(asked.workload, degraded=(), day=NUMBER - 365 * 24))
-    intensities.load_hourly(
-        actor=regulator.desk,
-        code="us-2026",
-        qualifiers=replace(AVERAGE, note="Hour 3 is not known."),
-        content=intensity_file("CISO", [*CISO[:3], "", *CISO[4:]], first=NUMBER),
+    load(
+        regulator,
+        intensity_file("CISO", [*CISO[:3], "", *CISO[4:]], first=NUMBER),
+        said=replace(AVERAGE, note="Hour 3 is not known."),
         now=MORNING_AFTER,
     )
     load(

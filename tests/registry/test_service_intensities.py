@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.db import DatabaseError, transaction
 
+from accounts.models import Approval
+from accounts.services import approvals, organisations
 from common.errors import Forbidden, Refused
 from registry.engine.grid import Fill
 from registry.models import FactorSet, HourlyIntensity
@@ -44,13 +46,7 @@ def test_a_correction_is_a_new_version_and_what_was_known_before_stays_known(reg
     load(regulator, intensity_file("CISO", ["100"]))
 
     def version_2() -> FactorSet:
-        return intensities.load_hourly(
-            actor=regulator.desk,
-            code="us-2026",
-            qualifiers=CORRECTED,
-            content=intensity_file("CISO", ["120"]),
-            now=LATER,
-        )
+        return load(regulator, intensity_file("CISO", ["120"]), said=CORRECTED, now=LATER)
 
     assert str(version_2()) == "us-2026 v2"
     before = intensities.series("CISO", NEW_YEAR, NEW_YEAR + HOUR, at=OPENING)
@@ -144,6 +140,68 @@ def test_a_wide_file_has_a_column_for_each_zone(regulator: Regulator) -> None:
     assert made.zones["PJM"]["missing"] == 1
 
 
+def test_a_set_counts_once_another_officer_published_it(regulator: Regulator) -> None:
+    content = intensity_file("CISO", ["100"])
+
+    def value() -> Decimal:
+        return intensities.series("CISO", NEW_YEAR, NEW_YEAR + HOUR, at=OPENING).values[0]
+
+    def loaded() -> Approval:
+        intensities.load_hourly(
+            actor=regulator.senior, code="us-2026", qualifiers=AVERAGE, content=content, now=OPENING
+        )
+        return Approval.objects.get(act=intensities.PUBLISH_FACTORS, status="proposed")
+
+    first = loaded()
+    assert loaded() == first, "it waits once"
+    assert value() != 100
+    with pytest.raises(Refused) as alone:
+        approvals.approve(actor=regulator.senior, approval_id=first.pk, now=OPENING)
+    assert alone.value.code == "second_person_needed"
+    approvals.cancel(actor=regulator.senior, approval_id=first.pk, reason="The wrong year.", now=OPENING)
+    assert value() != 100
+    with pytest.raises(Forbidden):
+        approvals.approve(actor=regulator.desk, approval_id=loaded().pk, now=OPENING)
+    waiting = loaded()
+    organisations.grant_role(
+        actor=regulator.senior,
+        user=regulator.desk,
+        organisation=regulator.organisation,
+        role="senior_officer",
+        now=OPENING,
+    )
+    approvals.approve(actor=regulator.desk, approval_id=waiting.pk, now=OPENING)
+    assert value() == 100
+
+
+def test_of_two_sets_that_waited_for_one_zone_one_is_published(regulator: Regulator) -> None:
+    for code in ("one", "two"):
+        intensities.load_hourly(
+            actor=regulator.desk, code=code, qualifiers=AVERAGE, content=intensity_file("CISO", ["100"]), now=OPENING
+        )
+    first, second = Approval.objects.filter(act=intensities.PUBLISH_FACTORS).order_by("summary")
+    regulator.approve(first)
+
+    with pytest.raises(Refused) as refusal:
+        approvals.approve(actor=regulator.senior, approval_id=second.pk, now=OPENING)
+
+    assert refusal.value.code == "zone_told_already"
+    assert [str(one) for one in intensities.effective_sets(OPENING)] == ["one v1"]
+
+
+def test_an_older_version_does_not_come_after_a_newer_one(regulator: Regulator) -> None:
+    for said, figure in ((AVERAGE, "100"), (CORRECTED, "120")):
+        content = intensity_file("CISO", [figure])
+        intensities.load_hourly(actor=regulator.desk, code="us-2026", qualifiers=said, content=content, now=OPENING)
+    older, newer = Approval.objects.filter(act=intensities.PUBLISH_FACTORS).order_by("summary")
+    regulator.approve(newer)
+
+    with pytest.raises(Refused) as refusal:
+        approvals.approve(actor=regulator.senior, approval_id=older.pk, now=OPENING)
+
+    assert refusal.value.code == "factor_set_overtaken"
+
+
 def test_only_the_desk_loads_factors(acme: Party) -> None:
     with pytest.raises(Forbidden):
         intensities.load_hourly(
@@ -157,7 +215,7 @@ def test_only_the_desk_loads_factors(acme: Party) -> None:
 
 def test_a_zone_without_hours_has_the_loaded_year_of_its_country(regulator: Regulator) -> None:
     without = intensities.series("FRA", NEW_YEAR, NEW_YEAR + HOUR, at=OPENING)
-    intensities.load_annual(actor=regulator.desk, code="owid", qualifiers=AVERAGE, content=COUNTRIES, now=OPENING)
+    load(regulator, COUNTRIES, "owid", yearly=True)
 
     loaded = intensities.series("FRA", NEW_YEAR, NEW_YEAR + HOUR, at=OPENING)
 
@@ -167,7 +225,7 @@ def test_a_zone_without_hours_has_the_loaded_year_of_its_country(regulator: Regu
 
 def test_hours_far_from_any_known_one_take_the_year_of_the_country_and_name_it(regulator: Regulator) -> None:
     load(regulator, intensity_file("CISO", ["100"]))
-    intensities.load_annual(actor=regulator.desk, code="owid", qualifiers=AVERAGE, content=COUNTRIES, now=OPENING)
+    load(regulator, COUNTRIES, "owid", yearly=True)
 
     series = intensities.series("CISO", NEW_YEAR, NEW_YEAR + timedelta(days=32), at=OPENING)
 

@@ -15,7 +15,7 @@ from registry.invariants import INVARIANTS
 from registry.models import DraftLine, Period, Scheme, ServingBatch, ServingCalculation, ServingRecord, Workload
 from registry.services import operators
 from registry.services.drafting import drafts
-from registry.services.grid import intensities, serving, taking
+from registry.services.grid import serving, taking
 from registry.services.reports import RowsRefused
 from registry.services.verifying import keys
 from registry.serving_invariants import INVARIANTS as OF_SERVING
@@ -143,13 +143,7 @@ def test_what_was_computed_comes_out_the_same_after_corrections_of_everything(
         calculation = serving.keep_calculation(found, capped_period, acme.initiator, OPENING)
 
     deliver(acme, records(["9"] * 48), LATER)
-    intensities.load_hourly(
-        actor=regulator.desk,
-        code="us-2026",
-        qualifiers=replace(AVERAGE, note="All were wrong."),
-        content=intensity_file("CISO", ["1"] * 48),
-        now=LATER,
-    )
+    load(regulator, intensity_file("CISO", ["1"] * 48), said=replace(AVERAGE, note="All were wrong."), now=LATER)
 
     again = serving.recomputed(calculation)
     assert again is not None

@@ -61,4 +61,6 @@ class Command(BaseCommand):
             raise CommandError(f"{count}; nothing was stored.") from refused
         except Refused as refused:
             raise CommandError(str(refused)) from refused
+        if made.for_obligations and not made.published_at:
+            self.stdout.write("It counts once another officer approved its publication, under Approvals.")
         self.stdout.write(f"{made}: {made.rows:,} rows in {len(made.zones)} zones, sha256 {made.sha256}")

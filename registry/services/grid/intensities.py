@@ -1,19 +1,21 @@
 """Grid factor sets: loading a file as a set or its next version, and reading the intensity of a zone hour by hour.
 
 A set never changes. What reports are computed with is decided by an instant: of each code the latest version that was
-loaded by then. Sets for obligations never overlap, so one zone and hour have one figure.
+published by then. Loading a set for obligations proposes its publication, and another officer approves it. Such sets
+never overlap, so one zone and hour have one figure.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts.models import User
-from accounts.services import audit
+from accounts.models import Approval, User
+from accounts.services import approvals, audit
 from common.errors import Unknown, require
 from registry.engine.factors import BUILT_IN, Factor
 from registry.engine.grid import (
@@ -29,9 +31,11 @@ from registry.importers import hourly
 from registry.importers.grid_factors import read_country_factors
 from registry.importers.hourly import HourFigure
 from registry.importers.table import BadFile, sha256_hex
-from registry.models import AnnualIntensity, FactorSet, HourlyIntensity
-from registry.permissions import regulator_of
+from registry.models import AnnualIntensity, FactorSet, FactorSetPublication, HourlyIntensity
+from registry.permissions import may_sign_for_the_regulator, may_work_the_desk, regulator_of
 from registry.services.versions import RowsRefused
+
+PUBLISH_FACTORS = "registry.publish_factors"
 
 AROUND = 31 * 24
 """Hours before and after the asked ones that the rules for missing hours look at: more than any month has."""
@@ -63,7 +67,8 @@ class Qualifiers:
 def load_hourly(*, actor: User, code: str, qualifiers: Qualifiers, content: bytes, now: datetime) -> FactorSet:
     """Load hourly intensities as a new set, or as the next version of a code that is there; all of it or nothing.
 
-    The same file with the same words again is the set that it made.
+    A set for obligations counts once another officer approved its publication, which this proposes. The same file with
+    the same words again is the set that it made; where its publication was turned down, it is proposed again.
     """
     regulator_of(actor)
     read = hourly.parse_hourly(content)
@@ -81,6 +86,7 @@ def load_hourly(*, actor: User, code: str, qualifiers: Qualifiers, content: byte
             for figure in read.figures:
                 copy.write_row((made.pk, figure.zone, hour_at(figure.hour), figure.g_per_kwh))
         _record(actor, made, now)
+    _propose(actor, made, now)
     return made
 
 
@@ -98,6 +104,7 @@ def load_annual(*, actor: User, code: str, qualifiers: Qualifiers, content: byte
             batch_size=1000,
         )
         _record(actor, made, now)
+    _propose(actor, made, now)
     return made
 
 
@@ -146,14 +153,14 @@ def with_sets(
 
 
 def effective_sets(at: datetime) -> list[FactorSet]:
-    """The sets that reports were computed with at an instant: of each code the latest version loaded by then."""
-    latest = FactorSet.objects.filter(loaded_at__lte=at).order_by("code", "-version").distinct("code").values("pk")
-    return list(FactorSet.objects.filter(pk__in=latest, for_obligations=True).order_by("code"))
+    """The sets that reports were computed with at an instant: of each code the latest version published by then."""
+    published = FactorSet.objects.filter(publication__published_at__lte=at)
+    return list(published.order_by("code", "-version").distinct("code"))
 
 
 def factor_set(code: str, version: int | None = None) -> FactorSet:
     """Return a set by its code: a version of it, or the latest."""
-    rows = FactorSet.objects.filter(code=code).order_by("-version").select_related("loaded_by")
+    rows = FactorSet.objects.filter(code=code).order_by("-version").select_related("publication")
     found = rows.first() if version is None else rows.filter(version=version).first()
     if found is None:
         raise Unknown("factor_set_unknown", "There is no such set of grid factors. Compare the list.")
@@ -179,6 +186,73 @@ def zones_with_hours(at: datetime) -> dict[str, FactorSet]:
     return {
         zone: one for one in effective_sets(at) if one.resolution == FactorSet.Resolution.HOUR for zone in one.zones
     }
+
+
+# Publishing -----------------------------------------------------------------------------------------------------------
+
+
+def _propose(actor: User, made: FactorSet, now: datetime) -> None:
+    """Propose that a set counts, unless it is information, counts already, or waits for its second officer."""
+    if not made.for_obligations or hasattr(made, "publication"):
+        return
+    asked = {"set": str(made.pk), "name": str(made), "sha256": made.sha256}
+    if Approval.objects.filter(act=PUBLISH_FACTORS, status="proposed", parameters=asked).exists():
+        return
+    zones = f"{len(made.zones):,} zones" if len(made.zones) != 1 else "one zone"
+    approvals.propose_beside(
+        actor=actor,
+        act=PUBLISH_FACTORS,
+        organisation=regulator_of(actor),
+        summary=f"Publish the grid factors {made}: {made.rows:,} rows of {zones}, from {made.source}"
+        f"{f'. {made.note}' if made.note else ''}",
+        parameters=asked,
+        now=now,
+    )
+
+
+def _check_publication(parameters: Mapping[str, Any]) -> None:
+    made = FactorSet.objects.get(pk=parameters["set"])
+    require(not hasattr(made, "publication"), "factor_set_published", f"{made} is published already.")
+    later = FactorSet.objects.filter(code=made.code, version__gt=made.version, publication__isnull=False).first()
+    require(later is None, "factor_set_overtaken", f"{later} is published already. Load a version after it.")
+
+
+def _recheck_publication(approval: Approval, now: datetime) -> None:
+    made = FactorSet.objects.get(pk=approval.parameters["set"])
+    _require_no_overlap(made.code, made.resolution, made.zones, now)
+
+
+def _execute_publication(approval: Approval, now: datetime) -> dict[str, object]:
+    """Let the set count from now on; what was computed before keeps the sets it names."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NUMBERING])
+    _check_publication(approval.parameters)  # under the lock: two sets for one zone may have been approved at once
+    _recheck_publication(approval, now)
+    made = FactorSet.objects.get(pk=approval.parameters["set"])
+    FactorSetPublication.objects.create(factor_set=made, approval=approval, published_at=now)
+    audit.record(
+        approval.decided_by,
+        "registry.factors.published",
+        made,
+        at=now,
+        organisation=approval.organisation,
+        code=made.code,
+        version=made.version,
+        sha256=made.sha256,
+    )
+    return {"set": str(made.pk), "name": str(made)}
+
+
+ACTS = (
+    approvals.Act(
+        name=PUBLISH_FACTORS,
+        may_propose=may_work_the_desk,
+        may_approve=may_sign_for_the_regulator,
+        check=_check_publication,
+        recheck=_recheck_publication,
+        execute=_execute_publication,
+    ),
+)
 
 
 # Loading --------------------------------------------------------------------------------------------------------------
