@@ -41,9 +41,13 @@ class Preview:
     held: int
     """Permits that the operator could surrender for the period now."""
     missing: int
+    spare: int
+    """Permits that would be left to sell or to keep."""
     quote: ports.Quote | None
     cost_minor: int | None
     """What the missing permits cost at the price of the latest trade."""
+    worth_minor: int | None
+    """What those that would be left are worth at that price."""
 
 
 def drafts_visible(scope: Scope) -> QuerySet[Draft]:
@@ -112,6 +116,7 @@ def preview(draft: Draft, at: datetime) -> Preview:
     position = position_against_obligation(draft.operator, draft.period)
     held = sum(holding.available for holding in position.holdings)
     missing = max(0, permits - position.surrendered - held)
+    spare = min(held, max(0, position.surrendered + held - permits))
     quote = ports.latest_price(draft.period)
     return Preview(
         total=total,
@@ -119,8 +124,10 @@ def preview(draft: Draft, at: datetime) -> Preview:
         permits=permits,
         held=held,
         missing=missing,
+        spare=spare,
         quote=quote,
         cost_minor=None if quote is None else missing * quote.price_minor,
+        worth_minor=None if quote is None else spare * quote.price_minor,
     )
 
 

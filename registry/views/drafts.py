@@ -14,7 +14,7 @@ from common import clock
 from common.downloads import csv_file, stored_file, streamed_file
 from common.errors import Refused, Unknown
 from common.forms import ActForm, refusals_shown_in
-from registry import drafted, selectors
+from registry import compared, coverage, drafted, measuring, selectors
 from registry.draft_forms import AttachForm, FileDraftForm, UploadForm
 from registry.forms import LineForms
 from registry.importers import template
@@ -37,7 +37,10 @@ def page(request: HttpRequest, code: str) -> HttpResponse:
 def progress(request: HttpRequest, code: str) -> HttpResponse:
     """Return how far the files are and what the draft comes to, for a page that asks again and again."""
     period = _period(request, code)
-    return render(request, "registry/draft_state.html", _state(request, _found(request, period)))
+    context = _state(request, _found(request, period))
+    if not context["is_reading"]:
+        context |= {"coverage": _coverage(request, period, context["draft"]), "swaps": True}
+    return render(request, "registry/draft_state.html", context)
 
 
 @require_POST
@@ -260,7 +263,15 @@ def _state(request: HttpRequest, draft: Draft | None) -> dict[str, Any]:
         "shows_cost": "cost" in request.GET,
         "may_report": _may_report(acting),
         "flags": [(one.file, flag) for one in sent for flag in one.flags][:SHOWN_FLAGS],
+        "comparison": compared.compare(draft) if draft else None,
     }
+
+
+def _coverage(request: HttpRequest, period: Period, draft: Draft | None) -> coverage.Coverage:
+    """The calendar of missing data; while a file is read it is not asked for again and again."""
+    operator = drafted.own_operator(acting_in(request).scope, period)
+    plan = measuring.plan_in_force(operator, period.ends_on)
+    return coverage.coverage(operator, period, draft, plan, clock.now())
 
 
 def _page(request: HttpRequest, period: Period, *, errors: Any = (), **forms: Any) -> HttpResponse:
@@ -279,6 +290,7 @@ def _page(request: HttpRequest, period: Period, *, errors: Any = (), **forms: An
         "errors": errors[:SHOWN_ERRORS],
         "error_count": len(errors),
         "further_files": list(draft.files.select_related("file")) if draft else [],
+        "coverage": _coverage(request, period, draft),
         **given,
         **_state(request, draft),
     }

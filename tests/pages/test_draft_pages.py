@@ -37,6 +37,7 @@ def test_a_file_is_read_previewed_and_filed(world: World, as_person: AsPerson) -
     draft = Draft.objects.get(status="open")
     assert "june.csv" in page and "Obligation" in page and "What this costs" in page
     assert 'hx-trigger="every 1s"' not in page, "nothing is being read any more"
+    assert "Missing data" in page and "1 line without dates" in page
     assert "Nobody has traded permits" in client.get(address, {"cost": "1"}).content.decode()
     filed = client.post(
         reverse("draft-file-report", args=[world.pilot.code]),
