@@ -265,6 +265,7 @@ def _application_page(request: HttpRequest, found: AccessApplication, **forms: A
                 [(criterion.title, one) for criterion in criteria for one in rows if one.criterion == criterion.code],
             )
             for name, rows in given.items()
+            if not may_score  # an assessor gives points before reading those of others
         ],
         "score_form": ScoreForm(criteria=criteria) if may_score else None,
         "may_withdraw": found.status == "submitted"

@@ -167,6 +167,10 @@ def test_a_call_goes_by_pages_from_the_desk_to_the_use_report(world: World, as_p
     waiting = desk.get(reverse("programme-desk", args=[programme.pk])).content.decode()
     assert "was scored by 1" in waiting
     applications.score(actor=second_assessor(world.regulator), application=application, points=points(9, 6), now=now)
+    others = as_person("senior officer").get(reverse("application", args=[application.pk])).content.decode()
+    assert "Your points" in others
+    assert "Scored by" not in others
+    assert "Scored by Dora Desk" in desk.get(reverse("application", args=[application.pk])).content.decode()
     assert "7.7" in desk.get(reverse("programme-desk", args=[programme.pk])).content.decode()
     desk.post(reverse("programme-propose", args=[programme.pk]), key())
     proposal = Approval.objects.get(act="registry.access_award")
