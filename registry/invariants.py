@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from common.invariants import Finding, Invariant, sql_invariant
+from registry.efficiency_invariants import INVARIANTS as OF_EFFICIENCY
 from registry.engine import allocation as engine
 from registry.flexing_invariants import INVARIANTS as OF_CLAIMS
 from registry.metering_invariants import INVARIANTS as OF_METERS
@@ -380,5 +381,6 @@ INVARIANTS: list[Invariant] = [
     *OF_METERS,
     *OF_SERVING,
     *OF_CLAIMS,
+    *OF_EFFICIENCY,
     *OF_THE_YEAR,
 ]

@@ -5,12 +5,15 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+import pgtrigger
 import pytest
 from django.db import DatabaseError, transaction
 
 from accounts.models import Approval, Membership, Task
 from accounts.services import approvals, tasks
 from common.errors import Forbidden, Refused, SeveralRefusals
+from common.invariants import check_all
+from registry.efficiency_invariants import INVARIANTS as OF_EFFICIENCY
 from registry.engine.access import Criterion
 from registry.ledger.models import Balance, LedgerAccount
 from registry.models import (
@@ -97,6 +100,10 @@ def test_permits_move_from_the_set_aside_in_the_order_of_the_ranking(
     assert held(central.account(period, central.SET_ASIDE), period) == SET_ASIDE - 80
     programme.refresh_from_db()
     assert programme.document is not None
+    assert [(result.checked, result.broken) for result in check_all(OF_EFFICIENCY)] == [(0, False), (1, False)]
+    with pgtrigger.ignore("registry.AccessAward:award_frozen"):  # somebody who owns the database
+        AccessAward.objects.update(permits=81)
+    assert [result.broken for result in check_all(OF_EFFICIENCY)] == [False, True]
     assert (programme.status, programme.document["ranking"][1]["outcome"]) == ("awarded", "budget_used")
     assert [AccessApplication.objects.get(pk=one.pk).status for one in (folding, weather, poems)] == [
         "declined",
