@@ -38,30 +38,28 @@ def experiments_of(project: MeterProject) -> QuerySet[MeterExperiment]:
 
 
 def runs_of(experiment: MeterExperiment) -> QuerySet[MeterRun]:
-    """Return the runs of an experiment, the latest first, with what they sent.
+    """Return the runs of an experiment, the latest first, with what they sent."""
+    return with_figures(experiment.runs.all()).order_by("-received_at", "pk")
 
-    `energy_kwh` is the sum of the increments, or the latest totals where there are none.
-    """
+
+def with_figures(runs: QuerySet[MeterRun]) -> QuerySet[MeterRun]:
+    """Add what runs sent: `energy_kwh` is the sum of the increments, or the latest totals where there are none."""
     readings = MeterReading.objects.filter(run=OuterRef("pk"))
     totals = readings.filter(kind="total").order_by("-stamp", "-id")
-    return (
-        experiment.runs.annotate(
-            reading_count=Count("readings"),
-            last_reading_at=Max("readings__measured_at"),
-            energy_kwh=Coalesce(
-                Sum("readings__energy_kwh", filter=Q(readings__kind="increment")),
-                Subquery(totals.values("energy_kwh")[:1]),
-                output_field=_EXACT,
-            ),
-            claimed_co2e_kg=Coalesce(
-                Sum("readings__claimed_co2e_kg", filter=Q(readings__kind="increment")),
-                Subquery(totals.values("claimed_co2e_kg")[:1]),
-                output_field=_EXACT,
-            ),
-        )
-        .defer("sent")
-        .order_by("-received_at", "pk")
-    )
+    return runs.annotate(
+        reading_count=Count("readings"),
+        last_reading_at=Max("readings__measured_at"),
+        energy_kwh=Coalesce(
+            Sum("readings__energy_kwh", filter=Q(readings__kind="increment")),
+            Subquery(totals.values("energy_kwh")[:1]),
+            output_field=_EXACT,
+        ),
+        claimed_co2e_kg=Coalesce(
+            Sum("readings__claimed_co2e_kg", filter=Q(readings__kind="increment")),
+            Subquery(totals.values("claimed_co2e_kg")[:1]),
+            output_field=_EXACT,
+        ),
+    ).defer("sent")
 
 
 def bodies_of(run: MeterRun) -> Iterator[bytes]:

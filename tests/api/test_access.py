@@ -104,6 +104,9 @@ READS: dict[str, tuple[set[str], int]] = {
     "serving-batch-list": (EVERYBODY_WITH_TOKEN, 401),
     "serving-record-list": (EVERYBODY_WITH_TOKEN, 401),
     "serving-figure-list": (EVERYBODY_WITH_TOKEN, 401),
+    **{f"meter-{kind}-list": (EVERYBODY_WITH_TOKEN, 401) for kind in ("project", "experiment", "run")},
+    # there is none; see test_codecarbon
+    **{f"meter-{kind}-detail": (set(), 404) for kind in ("project", "experiment", "run")},
     "order-list": (EVERYBODY_WITH_TOKEN, 401),
     "order-detail": (OWN, 404),
     "audit-event-list": (OVERSIGHT, 403),

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from registry.models import MeterExperiment, MeterProject, MeterReading, MeterRun, ProjectToken, Scheme
+from registry.models import MeterExperiment, MeterProject, MeterReading, MeterRun, Period, ProjectToken, Scheme
 from registry.services.metering import projects, tokens
 from tests import cast
 from tests.api.asking import refused
+from tests.api.world import Caller
 from tests.cast import OPENING, Clock, Party, Regulator
 
 API = "/api/codecarbon"
@@ -338,3 +339,43 @@ def test_too_many_requests_of_one_token_wait(client: APIClient, run_id: str, mon
     answers = [post(client, "emissions", INCREMENT | {"run_id": run_id}).status_code for _ in range(3)]
 
     assert answers == [201, 201, 429]
+
+
+def test_who_checks_an_operator_reads_what_its_clients_sent(
+    acme: Party,
+    borealis: Party,
+    auditor: Party,
+    verity: Party,
+    period: Period,
+    caller: Caller,
+    client: APIClient,
+    project: MeterProject,
+    experiment: MeterExperiment,
+    run_id: str,
+) -> None:
+    for second in ("40", "50"):
+        sent = INCREMENT | {"run_id": run_id, "timestamp": f"2026-03-01T17:20:{second}+00:00"}
+        assert post(client, "emissions", sent).status_code == 201
+    things = {"projects": project.pk, "experiments": experiment.pk, "runs": run_id}
+
+    def seen(who: APIClient) -> dict[str, tuple[list[str], int]]:
+        return {
+            kind: (
+                [row["id"] for row in who.get(f"/api/v1/meter-{kind}/").json()["results"]],
+                who.get(f"/api/v1/meter-{kind}/{pk}/").status_code,
+            )
+            for kind, pk in things.items()
+        }
+
+    verifier = caller(verity.verifier, verity.organisation, "read")
+    nothing = dict.fromkeys(things, ([], 404))
+    everything = {kind: ([str(pk)], 200) for kind, pk in things.items()}
+    assert seen(verifier) == seen(caller(borealis.viewer, borealis.organisation, "read")) == nothing
+    assert acme.operator is not None
+    cast.engage(verity, acme.operator, period, OPENING)
+    checks = caller(auditor.auditor, auditor.organisation)
+    readers = [verifier, checks, caller(acme.viewer, acme.organisation, "read")]
+    assert [seen(who) for who in readers] == [everything] * 3
+    run = checks.get(f"/api/v1/meter-runs/{run_id}/").json()
+    assert (run["readings"], run["energy_kwh"]) == (2, "0.000056330086676795668")
+    assert "sent" not in run

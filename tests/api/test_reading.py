@@ -72,6 +72,25 @@ KEYS: dict[str, set[str]] = {
         }
         for name in ("published-measure-list", "measure-list")
     },
+    "factor-set-list": {
+        "id", "code", "version", "resolution", "kind", "basis", "perspective", "method", "source", "licence",
+        "retrieved_on", "country", "for_obligations", "note", "zones", "rows", "sha256", "loaded_at", "published_at",
+    },
+    "intensity-series": {"zone", "factor_sets", "hours"},
+    "serving-batch-list": {"id", "organisation", "sha256", "rows", "restated", "key_id", "received_at"},
+    "serving-record-list": {
+        "workload", "hour", "zone", "tier", "operating_point", "requests", "tokens", "energy_kwh", "batch",
+    },
+    "meter-project-list": {"id", "organisation", "scheme", "site", "name", "description", "created_at"},
+    "meter-experiment-list": {
+        "id", "project", "workload", "activity", "name", "description", "country", "region", "on_cloud",
+        "cloud_provider", "cloud_region", "created_at",
+    },
+    "meter-run-list": {
+        "id", "experiment", "source", "client_run", "label", "country", "cpu_model", "gpu_count", "gpu_model",
+        "client_version", "tracking_mode", "pue", "started_at", "received_at", "content_sha256", "readings",
+        "last_reading_at", "energy_kwh", "claimed_co2e_kg",
+    },
     "efficiency-label-list": {
         "id", "edition", "issued_on", "rule", "sha256", "measure", "organisation", "stars", "wh",
     },
@@ -190,6 +209,8 @@ DOCUMENTS = {
     "report-findings",
     "report-statement",
     "run-document",
+    "serving-figure-list",
+    *(f"meter-{kind}-detail" for kind in ("project", "experiment", "run")),
     "scheme-rules",
     "scheme-rules-document",
     "scheme-rules-schema",
@@ -211,6 +232,7 @@ INSIDE: dict[str, set[str]] = {
     "token": KEYS["token-list"],
     "cap": {"version", "quantity", "published_at"},
     "pues": {"year", "value", "counts", "is_proven"},
+    "hours": {"hour", "g_per_kwh", "fill"},
     "bids": {"price", "price_minor", "quantity", "orders"},
     "asks": {"price", "price_minor", "quantity", "orders"},
     "evidence": {"id", "name", "sha256", "size", "received_at"},

@@ -85,6 +85,7 @@ class World:
             "report-evidence": {"pk": self.report.pk},
             **{name: {"pk": uuid4()} for name in ("draft-detail", "draft-uploads", "draft-filing", "upload-detail")},
             "report-lines": {"pk": self.report.pk},
+            **{f"meter-{kind}-detail": {"pk": uuid4()} for kind in ("project", "experiment", "run")},
             **{
                 f"report-{part}": {"pk": self.report.pk}
                 for part in ("begin", "checklist", "findings", "statement", "unsigned")
