@@ -1,24 +1,32 @@
-"""A fast reader of CodeCarbon's rows, for files of a million: columns are checked as wholes instead of cell by cell.
+"""Fast readers for tables of a million rows: columns are checked as wholes instead of cell by cell.
 
-It takes a text only where every row of it is plain: numbers as programs write them, no flag but the usual one, no
-quoted line breaks. Whatever is not plainly right is left to the row reader, which alone judges: this reader never
+They take a text only where every row of it is plain: numbers as programs write them, no flag but the usual ones, no
+quoted line breaks. Whatever is not plainly right is left to the row reader, which alone judges: a fast reader never
 refuses, and what it takes is exactly what the row reader would have made of it.
 """
 
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from hashlib import sha256
+from json.encoder import encode_basestring
+from typing import Literal, NamedTuple
 
-from registry.importers import codecarbon
+from registry.engine.canonical import canonical_json
+from registry.engine.emissions import ItEnergy
+from registry.importers import codecarbon, template
+from registry.importers.lines import ImportedLine
 from registry.importers.table import Cells, Row, RowError
 
 LONGEST_ROW = 2000
 MOST_DISTINCT = 256
 
+_PLAIN_BYTES = bytes([9, 10, 13, *range(32, 127)])
 _ODD = re.compile("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]")
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,25})?(?:[eE]-(?:[0-2]?[0-9]|3[0-4]))?"
 _NUMBERS = re.compile(rf"(?:{_NUMBER}\n)+", re.ASCII)
@@ -44,68 +52,81 @@ _TEXTS = (
 _LONGEST_TEXT = 500
 
 
+Columns = Mapping[str, Sequence[str]]
+
+
+class Sort(NamedTuple):
+    """What many rows have in common: everything but their names and figures."""
+
+    activity: str
+    method: str
+    zone: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    tier: int | None = None
+    energy: Literal["site", "computers", ""] = "site"
+
+
+class Amounts(NamedTuple):
+    """What a row counts beside energy."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    flop: int = 0
+
+
 @dataclass(frozen=True)
 class FastRows:
-    """Rows by column: the line that follows them, and for each one what a draft keeps of it."""
+    """Rows by column: the line on which the first one stands, and for each one what a draft keeps of it.
+
+    `claimed` is in units of `claimed_unit_g` grams; `is_compared` says whether the row reader holds it against ours.
+    Without amounts a row has nothing but energy.
+    """
 
     first_line: int
-    runs: Sequence[str]
+    cells: Columns
+    keys: Sequence[str]
     labels: Sequence[str]
+    sorts: Sequence[Sort]
     kwh: Sequence[Decimal]
-    countries: Sequence[str]
-    claimed_kg: Sequence[Decimal]
-    cells: Sequence[Sequence[str]]
+    claimed: Sequence[Decimal | None]
+    claimed_unit_g: Decimal
+    amounts: Sequence[Amounts] | None = None
+    is_compared: bool = False
 
-    def row(self, columns: tuple[str, ...], place: int) -> Row:
+    def row(self, place: int) -> Row:
         """Return one row as the row reader takes it."""
-        return Row(self.first_line + place, dict(zip(columns, self.cells[place], strict=True)))
+        return Row(self.first_line + place, {name: cells[place] for name, cells in self.cells.items()})
+
+
+# CodeCarbon -----------------------------------------------------------------------------------------------------------
 
 
 def read_codecarbon(columns: tuple[str, ...], text: str, first_line: int) -> FastRows | None:
     """Read a text of whole records, or leave it to the row reader."""
-    rows = _rows(columns, text)
-    if rows is None:
-        return None
-    by_name: dict[str, tuple[str, ...]] = dict(zip(columns, zip(*rows, strict=True), strict=True))
-    if "task_name" in by_name or not all(name in by_name for name in codecarbon.REQUIRED):
+    by_name = _columns(columns, text)
+    if by_name is None or "task_name" in by_name or not all(name in by_name for name in codecarbon.REQUIRED):
         return None
     if not (_has_plain_identities(by_name) and _has_plain_numbers(by_name) and _has_plain_texts(by_name)):
         return None
     if not _needs_no_flag(by_name):
         return None
-    labels = [name.strip()[:200] for name in by_name["project_name"]]
+    names = {name: name.strip()[:200] for name in set(by_name["project_name"])}
+    sorts = {country: Sort("", "codecarbon", country) for country in set(by_name["country_iso_code"])}
     return FastRows(
         first_line=first_line,
-        runs=by_name["run_id"],
-        labels=labels,
-        kwh=[Decimal(one) for one in by_name["energy_consumed"]],
-        countries=by_name["country_iso_code"],
-        claimed_kg=[Decimal(one) for one in by_name["emissions"]],
-        cells=rows,
+        cells=by_name,
+        keys=["codecarbon:" + run for run in by_name["run_id"]],
+        labels=[names[name] for name in by_name["project_name"]],
+        sorts=[sorts[country] for country in by_name["country_iso_code"]],
+        kwh=list(map(Decimal, by_name["energy_consumed"])),
+        claimed=list(map(Decimal, by_name["emissions"])),
+        claimed_unit_g=Decimal(1000),
+        is_compared=True,
     )
 
 
-def _rows(columns: tuple[str, ...], text: str) -> list[list[str]] | None:
-    """Split a text into rows, one to a line; anything odd about its form is left to the row reader."""
-    if _ODD.search(text):
-        return None
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error:
-        return None
-    lines = text.count("\n") + (not text.endswith("\n"))
-    if len(rows) != lines or not rows or {len(row) for row in rows} != {len(columns)}:
-        return None
-    if max(map(len, text.split("\n"))) > LONGEST_ROW:
-        return None
-    return rows
-
-
-def _joined(cells: Sequence[str]) -> str:
-    return "\n".join(cells) + "\n"
-
-
-def _has_plain_identities(by_name: dict[str, tuple[str, ...]]) -> bool:
+def _has_plain_identities(by_name: Columns) -> bool:
     """Say whether runs, moments, versions, countries and modes are what the row reader takes as they are."""
     if not _RUNS.fullmatch(_joined(by_name["run_id"])) or not _TIMES.fullmatch(_joined(by_name["timestamp"])):
         return False
@@ -123,7 +144,7 @@ def _has_plain_identities(by_name: dict[str, tuple[str, ...]]) -> bool:
     )
 
 
-def _has_plain_numbers(by_name: dict[str, tuple[str, ...]]) -> bool:
+def _has_plain_numbers(by_name: Columns) -> bool:
     """Say whether every number is one, and within the bounds of the row reader."""
     if not all(_NUMBERS.fullmatch(_joined(by_name[name])) for name in _COMPUTED):
         return False
@@ -138,7 +159,7 @@ def _has_plain_numbers(by_name: dict[str, tuple[str, ...]]) -> bool:
     return all(_are_few_and_right(name, by_name[name]) for name in _FEW if name in by_name)
 
 
-def _are_few_and_right(name: str, values: tuple[str, ...]) -> bool:
+def _are_few_and_right(name: str, values: Sequence[str]) -> bool:
     """Judge each value once, by the row reader's own rules."""
     distinct = set(values)
     if len(distinct) > MOST_DISTINCT:
@@ -153,7 +174,7 @@ def _are_few_and_right(name: str, values: tuple[str, ...]) -> bool:
     return not errors
 
 
-def _has_plain_texts(by_name: dict[str, tuple[str, ...]]) -> bool:
+def _has_plain_texts(by_name: Columns) -> bool:
     names = set(by_name["project_name"])
     if any(not name.strip() or len(name) > _LONGEST_TEXT or "\r" in name or "\n" in name for name in names):
         return False
@@ -165,7 +186,7 @@ def _has_plain_texts(by_name: dict[str, tuple[str, ...]]) -> bool:
     )
 
 
-def _needs_no_flag(by_name: dict[str, tuple[str, ...]]) -> bool:
+def _needs_no_flag(by_name: Columns) -> bool:
     """Say whether the figures agree so clearly that the row reader flags none of them, by estimates with a margin."""
     estimated = [[float(one) for one in by_name[name]] for name in _COMPUTED if name != "emissions"]
     sorts = {
@@ -203,3 +224,130 @@ def _expected(version: str, pue: str) -> tuple[float, ...]:
         codecarbon.version_numbers(version), Decimal(pue.strip()) if pue.strip() else None
     )
     return tuple(float(one) for one in found)
+
+
+# Our own table --------------------------------------------------------------------------------------------------------
+
+_SORT = ("activity", "method", "started_at", "ended_at", "zone", "tier")
+_KWH = re.compile(r"(?:(?:[0-9]{1,12}(?:\.[0-9]{1,25})?(?:[eE]-(?:[0-2]?[0-9]|3[0-4]))?)?\n)+", re.ASCII)
+_GRAMS = re.compile(r"(?:(?:[0-9]{1,18}(?:\.[0-9]{1,25})?(?:[eE]-(?:[0-2]?[0-9]|3[0-4]))?)?\n)+", re.ASCII)
+_COUNTS = re.compile(r"(?:(?:[0-9]{1,18})?\n)+", re.ASCII)
+_WHOLE_FLOP = r"[0-9]{1,35}|[0-9][eE]\+?(?:[0-2]?[0-9]|3[0-4])|[0-9]\.[0-9]{1,9}[eE]\+?(?:[12][0-9]|3[0-4])"
+_FLOP = re.compile(rf"(?:(?:{_WHOLE_FLOP})?\n)+", re.ASCII)
+_FIGURES = (
+    ("energy_kwh", _KWH), ("it_energy_kwh", _KWH), ("flop", _FLOP), ("requests", _COUNTS), ("tokens", _COUNTS),
+    ("claimed_co2e_g", _GRAMS),
+)  # fmt: skip
+_LONGEST_LABEL = 200
+
+
+def read_template(columns: tuple[str, ...], text: str, first_line: int) -> FastRows | None:
+    """Read a text of whole records, or leave it to the row reader."""
+    by_name = _columns(columns, text)
+    if by_name is None or not all(name in by_name for name in template.REQUIRED):
+        return None
+    nothing = ("",) * len(by_name["label"])
+    if any(name in by_name and not figures.fullmatch(_joined(by_name[name])) for name, figures in _FIGURES):
+        return None
+    labels = [label.strip() for label in by_name["label"]]
+    if not all(labels) or max(map(len, by_name["label"])) > _LONGEST_LABEL:
+        return None
+    energies, computers, flop = (by_name.get(name, nothing) for name in template.FIGURES)
+    if not all(map(_says_one_thing, energies, computers, flop)):
+        return None
+    judged = [_sort(*cells) for cells in zip(*(by_name.get(name, nothing) for name in _SORT), strict=True)]
+    kwh, sorts, keys = [], [], []
+    for label, energy, drawn, found in zip(labels, energies, computers, judged, strict=True):
+        if found is None:
+            return None
+        kwh.append(Decimal(energy or drawn or 0))
+        sorts.append(found.at_site if energy else found.of_computers if drawn else found.without_energy)
+        keys.append("template:" + sha256(f"[{encode_basestring(label)},{found.hashed}".encode()).hexdigest()[:40])
+    counted = zip(by_name.get("requests", nothing), by_name.get("tokens", nothing), flop, strict=True)
+    return FastRows(
+        first_line=first_line,
+        cells=by_name,
+        keys=keys,
+        labels=labels,
+        sorts=sorts,
+        kwh=kwh,
+        claimed=[Decimal(one) if one else None for one in by_name.get("claimed_co2e_g", nothing)],
+        claimed_unit_g=Decimal(1),
+        amounts=[
+            Amounts(int(requests) if requests else None, int(tokens) if tokens else None, _whole(operations))
+            for requests, tokens, operations in counted
+        ],
+    )
+
+
+def _says_one_thing(site: str, computers: str, flop: str) -> bool:
+    """Say whether a row has energy once, or operations."""
+    return not (site and computers) and bool(site or computers or flop)
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdecimal() else int(Decimal(text)) if text else 0
+
+
+class _Judged(NamedTuple):
+    """The sorts of a row with each kind of energy, and what its key is hashed from after its label."""
+
+    at_site: Sort
+    of_computers: Sort
+    without_energy: Sort
+    hashed: str
+
+
+@lru_cache(maxsize=8192)
+def _sort(*cells: str) -> _Judged | None:
+    """Judge by the row reader's own rules what many rows have in common; a row that needs a flag is left to it."""
+    if max(map(len, cells)) > template.LIMITS.max_cell:
+        return None
+    errors: list[RowError] = []
+    row = dict(zip(_SORT, cells, strict=True)) | {"label": "x", "it_energy_kwh": "1"}
+    line: ImportedLine | None = template.read_row(Cells(Row(0, row), errors), [])
+    if line is None or errors or line.tier:
+        return None
+    assert isinstance(line.energy, ItEnergy)
+    first = Sort(line.activity, line.method, line.zone, line.started_at, line.ended_at, line.tier)
+    parts = [line.activity, line.method, str(line.started_at), str(line.ended_at), line.zone]
+    return _Judged(
+        first, first._replace(energy="computers"), first._replace(energy=""), canonical_json(parts).decode()[1:]
+    )
+
+
+# Texts ----------------------------------------------------------------------------------------------------------------
+
+
+def _columns(columns: tuple[str, ...], text: str) -> Columns | None:
+    """Split a text into columns, one row to a line; anything odd about its form is left to the row reader."""
+    if _is_odd(text):
+        return None
+    plain = text.replace("\r\n", "\n").removesuffix("\n")
+    lines = plain.split("\n")
+    if not plain or "\r" in plain or max(map(len, lines)) > LONGEST_ROW:
+        return None
+    width = len(columns)
+    if '"' not in plain:
+        if {line.count(",") for line in lines} != {width - 1}:
+            return None
+        cells = plain.replace("\n", ",").split(",")
+        return {name: cells[place::width] for place, name in enumerate(columns)}
+    try:
+        rows = list(csv.reader(io.StringIO(plain, newline=""), strict=True))
+    except csv.Error:
+        return None
+    if len(rows) != len(lines) or {len(row) for row in rows} != {width}:
+        return None
+    return dict(zip(columns, zip(*rows, strict=True), strict=True))
+
+
+def _is_odd(text: str) -> bool:
+    """Say whether a text has a character that a plain table has not."""
+    if text.isascii():
+        return bool(text.encode("ascii").translate(None, _PLAIN_BYTES))
+    return _ODD.search(text) is not None
+
+
+def _joined(cells: Sequence[str]) -> str:
+    return "\n".join(cells) + "\n"

@@ -204,6 +204,7 @@ FORMATS: dict[str, Format] = {
                 limits=template.LIMITS,
                 read=template.read_row,
                 column_errors=template.unknown_columns,
+                fast=fast.read_template,
                 duplicate=("label", "row_twice"),
             ),
             columns=frozenset(template.REQUIRED),

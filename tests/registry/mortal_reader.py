@@ -24,7 +24,7 @@ from registry.services.drafting import reading  # noqa: E402
 def main(place: str, upload: uuid.UUID, fatal: int) -> None:
     """Read, and be killed without any chance to tidy up."""
     reading.STEP_BYTES, reading.PART_BYTES = 4000, 1000
-    commit, written, spell = reading._Reader._commit, reading._Reader._written, reading._as_copied
+    commit, written, stream = reading._Reader._commit, reading._Reader._written, reading.Writer.text
     steps = 0
 
     def die() -> None:
@@ -44,14 +44,14 @@ def main(place: str, upload: uuid.UUID, fatal: int) -> None:
             die()
         return result
 
-    def spelled(line: Any) -> str:
+    def streamed(writer: Any, text: str) -> None:
+        stream(writer, text)
         if place == "inside":
             die()
-        return spell(line)
 
     reading._Reader._commit = counted  # type: ignore[method-assign, assignment]
     reading._Reader._written = mortal  # type: ignore[method-assign, assignment]
-    reading._as_copied = spelled
+    reading.Writer.text = streamed  # type: ignore[method-assign, assignment]
     reading.read_upload(upload)
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry.importers import codecarbon, fast
+from registry.importers import template
 from registry.importers.formats import FORMATS
 from registry.importers.stream import parts, read_beginning
 from registry.importers.table import Cells, Flag, Limits, Row, RowError, read_rows, read_table
-from registry.models import Draft, Upload
+from registry.models import Draft, Period, Upload
 from registry.services.drafting.lines import COPIED, Flags, Valuation, copied
 
 LIMITS = Limits(max_bytes=10_000, max_rows=50, max_cell=200)
@@ -73,12 +73,14 @@ ODD = st.sampled_from(
 )  # fmt: skip
 
 
-def by_rows(columns: tuple[str, ...], text: str) -> tuple[str, list[dict[str, object]], list[RowError]]:
+def by_rows(
+    columns: tuple[str, ...], text: str, kind: str = "codecarbon"
+) -> tuple[str, list[dict[str, object]], list[RowError]]:
     """Read, value and spell a text row by row."""
     valuation, flags, errors = of_a_draft(), Flags(), []  # type: ignore[var-annotated]
-    rows = FORMATS["codecarbon"].rows
+    rows = FORMATS[kind].rows
     assert rows is not None
-    read = read_rows(text, columns, 2, limits=codecarbon.LIMITS, most=1000)
+    read = read_rows(text, columns, 2, limits=rows.limits, most=1000)
     errors += read.errors
     spelled = ""
     for row in read.rows:
@@ -92,38 +94,42 @@ def by_rows(columns: tuple[str, ...], text: str) -> tuple[str, list[dict[str, ob
     return spelled, flags.stored(), errors
 
 
-def by_columns(columns: tuple[str, ...], text: str) -> tuple[str, list[dict[str, object]]] | None:
+def by_columns(
+    columns: tuple[str, ...], text: str, kind: str = "codecarbon"
+) -> tuple[str, list[dict[str, object]]] | None:
     """Read, value and spell a text by column, or nothing if it is left to the row reader."""
     valuation, flags = of_a_draft(), Flags()
-    rows = FORMATS["codecarbon"].rows
-    assert rows is not None
-    plain = fast.read_codecarbon(columns, text, 2)
+    rows = FORMATS[kind].rows
+    assert rows is not None and rows.fast is not None
+    plain = rows.fast(columns, text, 2)
     differing = None if plain is None else valuation.differing(plain)
     if plain is None or differing is None:
         return None
     for place in differing:
         if flags.wants("reported_emissions_differ"):
             found: list[Flag] = []
-            rows.read(Cells(plain.row(columns, place), []), found)
+            rows.read(Cells(plain.row(place), []), found)
             for flag in found:
                 flags.add(flag)
     spelled = valuation.spelled(plain)
+    valuation.add_flags(plain, flags)
     return None if spelled is None else (spelled, flags.stored())
 
 
-DRAFT, UPLOAD = Draft(), Upload()
+DRAFT, UPLOAD = Draft(period=Period(year=2026)), Upload()
 
 
 def of_a_draft() -> Valuation:
-    """Value lines for a draft that is in no database."""
-    return Valuation(DRAFT, at=None, activity="inference", upload=UPLOAD)  # type: ignore[arg-type]
+    """Value lines for a draft that is in no database; one zone of the world has hourly figures."""
+    valuation = Valuation(DRAFT, at=None, activity="inference", upload=UPLOAD)  # type: ignore[arg-type]
+    valuation.has_hours = lambda zone: zone == "CISO"  # type: ignore[method-assign]
+    return valuation
 
 
-def table(*rows: dict[str, str]) -> str:
-    """Write rows as CodeCarbon does."""
-
+def table(*rows: dict[str, str], columns: tuple[str, ...] = COLUMNS, end: str = "\n") -> str:
+    """Write rows as programs do."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([row[name] for name in COLUMNS] for row in rows)
+    csv.writer(text, lineterminator=end).writerows([row[name] for name in columns] for row in rows)
     return text.getvalue()
 
 
@@ -149,6 +155,88 @@ def test_what_is_read_by_column_is_what_the_row_reader_makes_of_it(changes: list
 
     if read is not None:
         assert (*read, []) == by_rows(COLUMNS, text)
+
+
+PLAIN_COLUMNS = tuple(column.name for column in template.COLUMNS)
+PLAIN_ROW = dict.fromkeys(PLAIN_COLUMNS, "") | {
+    "label": "owl", "activity": "inference", "method": "smart meter", "zone": "FRA", "energy_kwh": "12.5",
+}  # fmt: skip
+ODD_CELLS = {
+    "label": [
+        "", " ", " owl ", "a,b", 'q"q', "back\\slash", "tab\tin", "line\nbreak", "re\rturn", "é\u2028", "\x07",
+        "x" * 201, " " * 501,
+    ],
+    "activity": ["training", " training ", "mining", "", "Inference"],
+    "method": ["", "x" * 61, " bill ", "tab\tin"],
+    "started_at": [
+        "2026-03-01T00:00:00Z", "2026-03-01 00:00:00+02:00", "2025-12-31T23:00:00-01:00", "2026-03-01",
+        "1969-01-01T00:00:00Z",
+    ],
+    "ended_at": ["2026-04-01T00:00:00Z", "2026-03-01T00:00:00Z", "2026-02-30T00:00:00Z"],
+    "zone": ["", "XXX", "fra", "CISO", "DEU", " DEU"],
+    "energy_kwh": [
+        "", "0", "0.0000000000005", "1e3", "2.5E-07", "1" * 13, "1000000000000", "-1", "-0", "NaN", ".5", "5.", " 7",
+        "1_0", "1e-60", "1\n2",
+    ],
+    "it_energy_kwh": ["3", "0", "1e-34", "x"],
+    "flop": ["3e21", "1.5e0", "1.5e10", "9" * 36, "9" * 37, "1e35", "1e36", "2.5", "0", "007", "1E+05"],
+    "requests": ["5", "5.0", "5e0", "1" * 19, "1000000000000000001", "-5"],
+    "tokens": ["0", "12", "1.5"],
+    "claimed_co2e_g": ["0", "476000.1234565", "1" * 19, "1e-40", "1,5"],
+    "tier": ["0", "3", "6", "0.0", " 0"],
+}  # fmt: skip
+CHANGES = st.dictionaries(
+    st.sampled_from(PLAIN_COLUMNS), st.integers(0, 20), max_size=4
+).map(lambda picks: {name: ODD_CELLS[name][pick % len(ODD_CELLS[name])] for name, pick in picks.items()})  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"label": "name, with comma"},
+        {"label": "back\\slash"},
+        {"energy_kwh": "", "it_energy_kwh": "3.25", "started_at": "2025-03-01T00:00:00Z"},
+        {"zone": "XXX"},
+        {"zone": "CISO"},
+        {"energy_kwh": "", "flop": "3e21", "zone": ""},
+        {"requests": "5", "tokens": "12", "claimed_co2e_g": "476000.1234565", "tier": "0"},
+    ],
+)
+def test_our_own_table_is_read_by_column(change: dict[str, str], end: str) -> None:
+    rows = [PLAIN_ROW | {"label": f"owl {number}"} | change for number in range(30)]
+    text = table(*rows, columns=PLAIN_COLUMNS, end=end)
+
+    read = by_columns(PLAIN_COLUMNS, text, "template")
+
+    assert read is not None, "the fast reader takes what it is made for"
+    assert (*read, []) == by_rows(PLAIN_COLUMNS, text, "template")
+
+
+@given(
+    st.lists(CHANGES, min_size=1, max_size=4),
+    st.sampled_from(["", "\n", "x", "1,2\n"]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+@example([{"energy_kwh": "1\n2"}], "x\r", "\n")
+def test_our_own_table_by_column_is_what_the_row_reader_makes_of_it(
+    changes: list[dict[str, str]], rest: str, end: str
+) -> None:
+    text = table(*(PLAIN_ROW | change for change in changes), columns=PLAIN_COLUMNS, end=end) + rest
+
+    read = by_columns(PLAIN_COLUMNS, text, "template")
+
+    if read is not None:
+        assert (*read, []) == by_rows(PLAIN_COLUMNS, text, "template")
+
+
+def test_a_line_with_hourly_figures_is_left_to_the_row_reader() -> None:
+    moments = {"started_at": "2026-03-01T00:00:00Z", "ended_at": "2026-03-02T00:00:00Z"}
+
+    assert by_columns(PLAIN_COLUMNS, table(PLAIN_ROW | moments, columns=PLAIN_COLUMNS), "template") is not None
+    ours = PLAIN_ROW | moments | {"zone": "CISO"}
+    assert by_columns(PLAIN_COLUMNS, table(ours, columns=PLAIN_COLUMNS), "template") is None
 
 
 @pytest.mark.parametrize("factor", ["0.056039", "0.0554", "0.0567", "0.05547861", "0.05659939", "0.0565994"])

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
-from itertools import islice
+from itertools import count, islice, repeat
+from typing import TypeAlias
 
 from common.database import assert_in_transaction
 from common.quantities import MAX_FLOP
@@ -16,7 +17,7 @@ from registry.engine.emissions import ItEnergy, differs_materially
 from registry.engine.factors import BUILT_IN, WORLD, FactorTable
 from registry.engine.monitoring import DEFAULT_PUE
 from registry.engine.rounding import EXACT_DECIMALS
-from registry.importers.fast import FastRows
+from registry.importers.fast import Amounts, FastRows, Sort
 from registry.importers.lines import ImportedLine
 from registry.importers.table import Flag, RowError
 from registry.models import Draft, DraftLine, HourlyIntensity, ReportLine, Upload, Workload
@@ -31,7 +32,6 @@ SHOWN_FLAGS = 20
 """Flags of one kind that are listed one by one; the next one counts the rest."""
 
 _HALF_UP = Context(prec=250, rounding=ROUND_HALF_UP)
-_THOUSAND = Decimal(1000)
 _KWH, _GRAM = Decimal(1).scaleb(-KWH_PLACES), Decimal(1).scaleb(-GRAM_PLACES)
 
 
@@ -212,50 +212,88 @@ class Valuation:
 
     def differing(self, rows: FastRows) -> list[int] | None:
         """Return which plain rows claim other emissions than ours; nothing where a country has no factor."""
-        zones = {country: self.factor(country) for country in set(rows.countries)}
+        if not rows.is_compared:
+            return []
+        zones = {sort: self.factor(sort.zone) for sort in set(rows.sorts)}
         if any(zone.is_default for zone in zones.values()):
             return None
-        per_kwh = {country: float(zone.g_per_kwh) / 1000 for country, zone in zones.items()}
+        per_kwh = {sort: float(zone.g_per_kwh) / float(rows.claimed_unit_g) for sort, zone in zones.items()}
         found = []
-        for place, (kwh, country, claimed) in enumerate(zip(rows.kwh, rows.countries, rows.claimed_kg, strict=True)):
-            estimated_kg = float(kwh) * per_kwh[country]
-            gap = abs(float(claimed) - estimated_kg)
-            if gap > 0.0101 * estimated_kg:
+        for place, (kwh, sort, claimed) in enumerate(zip(rows.kwh, rows.sorts, rows.claimed, strict=True)):
+            if claimed is None:
+                continue
+            estimated = float(kwh) * per_kwh[sort]
+            gap = abs(float(claimed) - estimated)
+            if gap > 0.0101 * estimated:
                 found.append(place)
-            elif gap >= 0.0099 * estimated_kg:
-                kg = EXACT_DECIMALS.multiply(kwh, zones[country].g_per_kwh).scaleb(-3, context=EXACT_DECIMALS)
-                if differs_materially(claimed, kg):
+            elif gap >= 0.0099 * estimated:
+                grams = EXACT_DECIMALS.multiply(kwh, zones[sort].g_per_kwh)
+                if differs_materially(EXACT_DECIMALS.multiply(claimed, rows.claimed_unit_g), grams):
                     found.append(place)
         return found
 
     def spelled(self, rows: FastRows) -> str | None:
         """Value plain rows and spell them as COPY takes them: exactly what `draft_line` would make of each."""
-        if self.activity not in ReportLine.Activity.values:
-            return None
+        spellings = {sort: self._spelling(sort) for sort in set(rows.sorts)}
         head = f"{self.draft.pk}\t{copied(self.upload.pk if self.upload else None)}\t"
-        middle = f"\t{self.activity}\tcodecarbon\t{copied(self.workload.pk if self.workload else None)}"
-        middle += f"\t{copied(self.tier)}\t"
-        zones = {}
-        for country in set(rows.countries):
-            factor = self.factor(country)
-            tail = f"\t{factor.g_per_kwh:f}\t{copied(factor.source)}\n"
-            zones[country] = (f"{country}\t\\N\t\\N\t\\N\t\\N\t0\t", factor.g_per_kwh, tail)
-        quantized, times = Decimal.quantize, _HALF_UP.multiply
-        labels = {label: copied(label) for label in set(rows.labels)}
+        quantized, times, unit = Decimal.quantize, _HALF_UP.multiply, rows.claimed_unit_g
+        amounts = repeat(_NO_AMOUNTS) if rows.amounts is None else map(_amounts, rows.amounts)
         made = []
-        line = rows.first_line
-        for run, label, kwh, country, kg in zip(
-            rows.runs, rows.labels, rows.kwh, rows.countries, rows.claimed_kg, strict=True
-        ):
-            zone, per_kwh, tail = zones[country]
-            energy = quantized(kwh, _KWH, None, _HALF_UP)
-            grams = quantized(times(kwh, per_kwh), _GRAM, None, _HALF_UP)
-            claimed = quantized(times(kg, _THOUSAND), _GRAM, None, _HALF_UP)
-            made.append(
-                f"{head}codecarbon:{run}\t{line}\t{labels[label]}{middle}{zone}{energy:f}\t{grams:f}\t{claimed:f}{tail}"
-            )
-            line += 1
+        for line, key, label, sort, amount, kwh, claimed in zip(
+            count(rows.first_line), rows.keys, rows.labels, rows.sorts, amounts, rows.kwh, rows.claimed
+        ):  # fmt: skip
+            spelling = spellings[sort]
+            if spelling is None:
+                return None
+            if "\\" in label or "\t" in label:
+                label = copied(label)
+            if spelling.per_kwh is None:
+                figures = "0\t0"
+            else:
+                at_site = kwh if spelling.pue is None else EXACT_DECIMALS.multiply(kwh, spelling.pue)
+                energy = quantized(at_site, _KWH, None, _HALF_UP)
+                grams = quantized(times(at_site, spelling.per_kwh), _GRAM, None, _HALF_UP)
+                figures = f"{energy:f}\t{grams:f}"
+            own = "\\N" if claimed is None else f"{quantized(times(claimed, unit), _GRAM, None, _HALF_UP):f}"
+            made.append(f"{head}{key}\t{line}\t{label}{spelling.middle}{amount}\t{figures}\t{own}{spelling.tail}")
         return "".join(made)
+
+    def add_flags(self, rows: FastRows, flags: Flags) -> None:
+        """Add the flags that valuing plain rows gives."""
+        spellings = {sort: self._spelling(sort) for sort in set(rows.sorts)}
+        if not any(spelling and spelling.flags for spelling in spellings.values()):
+            return
+        for line, sort, kwh in zip(count(rows.first_line), rows.sorts, rows.kwh):
+            spelling = spellings[sort]
+            for column, code, sentence in spelling.flags if spelling else ():
+                if (kwh or code != "country_unknown") and flags.wants(code):
+                    flags.add(Flag(line, column, code, sentence))
+
+    def _spelling(self, sort: Sort) -> "_Spelling | None":
+        """Return what all rows of a sort have in common; nothing where each row has to be valued by itself."""
+        activity, zone = sort.activity or self.activity, sort.zone or self.zone
+        if activity not in ReportLine.Activity.values:
+            return None
+        tier = self.tier if sort.tier is None else sort.tier
+        if tier is not None and self.tier is not None and tier > self.tier:
+            return None
+        figures = (activity, sort.method, self.workload.pk if self.workload else None, tier, zone)
+        moments = (sort.started_at, sort.ended_at)
+        middle = "".join(f"\t{copied(one)}" for one in (*figures, *moments)) + "\t"
+        if not sort.energy:
+            return _Spelling(middle, None, None, "\t\\N\t\n", ())
+        if sort.started_at and sort.ended_at and self.has_hours(zone):
+            return None
+        pue, flags = None, []
+        if sort.energy == "computers":
+            year = sort.started_at.year if sort.started_at else self.draft.period.year
+            pue, is_proven = self.pue(year)
+            flags += _pue_flags(year, pue, is_proven)
+        factor = self.factor(zone)
+        if factor.is_default:
+            flags.append(_unknown_zone(zone))
+        tail = f"\t{factor.g_per_kwh:f}\t{copied(factor.source)}\n"
+        return _Spelling(middle, pue, factor.g_per_kwh, tail, tuple(flags))
 
     def _tier(self, line: ImportedLine, flags: Flags) -> int | None:
         """Return how a line was measured: a file cannot claim more than its workload's system was registered with."""
@@ -273,11 +311,8 @@ class Valuation:
             return line.energy.kwh
         year = line.started_at.year if line.started_at else self.draft.period.year
         pue, is_proven = self.pue(year)
-        sentence = f"Energy of the computers was multiplied with the PUE {pue}."
-        flags.add(Flag(line.line, "energy", "pue_applied", sentence))
-        if not is_proven:
-            sentence = f"No proven PUE for {year}: {pue} was used. Give the upload a workload whose site has one."
-            flags.add(Flag(line.line, "energy", "pue_unproven", sentence))
+        for seen in _pue_flags(year, pue, is_proven):
+            flags.add(Flag(line.line, *seen))
         return EXACT_DECIMALS.multiply(line.energy.kwh, pue)
 
     def _emit(self, made: DraftLine, kwh: Decimal, line: ImportedLine, flags: Flags) -> None:
@@ -291,8 +326,7 @@ class Valuation:
         made.co2e_g = kept_grams(EXACT_DECIMALS.multiply(kwh, factor.g_per_kwh))
         made.factor_g_per_kwh, made.factor_source = factor.g_per_kwh, factor.source
         if factor.is_default and kwh:
-            sentence = f"No factor for {made.zone or 'an unknown country'}: the world average was used."
-            flags.add(Flag(line.line, "zone", "country_unknown", sentence))
+            flags.add(Flag(line.line, *_unknown_zone(made.zone)))
 
     def _hourly_grams(self, made: DraftLine, kwh: Decimal, flags: Flags) -> tuple[Decimal, str] | None:
         """Spread the energy evenly over the line's time and weigh each hour with its intensity; gaps were filled."""
@@ -326,6 +360,33 @@ class Valuation:
         return self._series[zone, year]
 
 
+@dataclass(frozen=True)
+class _Spelling:
+    """What rows of one sort have in common once they are valued, as COPY takes it before and after their figures."""
+
+    middle: str
+    pue: Decimal | None
+    per_kwh: Decimal | None
+    tail: str
+    flags: "tuple[_Seen, ...]"
+
+
+_Seen: TypeAlias = tuple[str, str, str]
+"""A flag without its line: column, code and sentence."""
+
+
+def _pue_flags(year: int, pue: Decimal, is_proven: bool) -> list[_Seen]:
+    found = [("energy", "pue_applied", f"Energy of the computers was multiplied with the PUE {pue}.")]
+    if not is_proven:
+        sentence = f"No proven PUE for {year}: {pue} was used. Give the upload a workload whose site has one."
+        found.append(("energy", "pue_unproven", sentence))
+    return found
+
+
+def _unknown_zone(zone: str) -> _Seen:
+    return "zone", "country_unknown", f"No factor for {zone or 'an unknown country'}: the world average was used."
+
+
 COPIED = (
     "draft_id", "upload_id", "key", "source_line", "label", "activity", "method", "workload_id", "tier", "zone",
     "started_at", "ended_at", "requests", "tokens", "flop", "energy_kwh", "co2e_g", "claimed_co2e_g",
@@ -334,6 +395,7 @@ COPIED = (
 """The columns of a draft's line in the order in which COPY writes them."""
 
 
+_NO_AMOUNTS = "\\N\t\\N\t0"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
@@ -349,6 +411,11 @@ def copied(value: object) -> str:
         case datetime():
             return value.isoformat()
     return str(value)
+
+
+def _amounts(amounts: Amounts) -> str:
+    requests, tokens, flop = amounts
+    return f"{copied(requests)}\t{copied(tokens)}\t{flop}"
 
 
 def put(lines: Iterable[ImportedLine], valuation: Valuation, flags: Flags) -> None:

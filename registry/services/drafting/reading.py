@@ -61,7 +61,7 @@ class Writer:
 
     def lines(self, lines: Sequence[DraftLine]) -> None:
         """Write lines."""
-        self._copy.write("".join(map(_as_copied, lines)))
+        self.text("".join(map(_as_copied, lines)))
 
     def text(self, text: str) -> None:
         """Write lines that are spelled already."""
@@ -182,7 +182,7 @@ class _Reader:
             before = self.upload.rows_read + step.rows
             plain = rows.fast(beginning.columns, text, step.place.line) if rows.fast and write.takes_text else None
             if plain is not None and before + len(plain.kwh) <= limits.max_rows:
-                spelled = self._spelled(rows, beginning.columns, plain)
+                spelled = self._spelled(rows, plain)
                 if spelled is not None:
                     write.text(spelled)
                     step.rows += len(plain.kwh)
@@ -255,7 +255,7 @@ class _Reader:
 
             yield take
 
-    def _spelled(self, rows: Rows, columns: tuple[str, ...], plain: FastRows) -> str | None:
+    def _spelled(self, rows: Rows, plain: FastRows) -> str | None:
         """Value plain rows and spell them for COPY; leave them to the row reader where one needs more than that."""
         differing = self.valuation.differing(plain)
         spelled = None if differing is None else self.valuation.spelled(plain)
@@ -264,9 +264,10 @@ class _Reader:
         for place in differing:
             if self.flags.wants("reported_emissions_differ"):
                 found: list[Flag] = []
-                rows.read(Cells(plain.row(columns, place), []), found)
+                rows.read(Cells(plain.row(place), []), found)
                 for flag in found:
                     self.flags.add(flag)
+        self.valuation.add_flags(plain, self.flags)
         return spelled
 
     def _valued(self, rows: Rows, read: Iterable[Row]) -> list[DraftLine]:
