@@ -1,6 +1,7 @@
 """Drafts: files, typed lines and meters come together in one draft, and filing it makes a version."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pytest
 from django.db import transaction
 
 from common.errors import Forbidden, Refused
+from registry.importers import xlsx
 from registry.models import Draft, DraftLine, EvidenceFile, Period, Report, ReportFile, System, Upload
 from registry.services import operators
 from registry.services.drafting import drafts, evidence, filing, reading, uploads
@@ -206,6 +208,27 @@ class TestUploads:
             send(content, **changes)
 
         assert refused.value.code == code
+        assert not EvidenceFile.objects.exists() and not Upload.objects.exists()
+
+    def test_a_spreadsheet_that_inflates_too_far_is_refused_before_it_is_unpacked(
+        self, send: Send, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """156 kB that would become 53 MB: nobody opens it as a spreadsheet, and nothing of it is kept."""
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as book:
+            book.writestr("xl/workbook.xml", "<workbook/>")
+            book.writestr("xl/worksheets/sheet1.xml", "<row><c><v>1</v></c></row>" * 2_040_000)
+        assert len(content.getvalue()) < 160_000
+        opened: list[object] = []
+        monkeypatch.setattr(xlsx.openpyxl, "load_workbook", lambda *args, **options: opened.append(args))
+        monkeypatch.setattr(zipfile.ZipFile, "open", lambda *args, **options: opened.append(args))
+
+        for changes in ({}, {"format": "template"}):
+            with pytest.raises(Refused) as refused:
+                send(content.getvalue(), "figures.xlsx", **changes)
+            assert refused.value.code == "inflates_too_far"
+
+        assert not opened
         assert not EvidenceFile.objects.exists() and not Upload.objects.exists()
 
     def test_only_reporters_of_the_operator_send(self, send: Send, borealis: Party, acme: Party) -> None:
