@@ -32,7 +32,7 @@ AREAS: dict[str, tuple[tuple[str, ...], ...]] = {
     "verifier": (
         ("home",),
         ("verifying", "signing-keys"),
-        ("reports", "meters", "plans", "sites", "models", "flex-claims", "measures"),
+        ("reports", "meters", "plans", "sites", "models", "flex-claims", "measures", "calculators"),
         ("rules",),
         ("tasks",),
     ),

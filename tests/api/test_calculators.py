@@ -22,7 +22,7 @@ def test_anybody_reads_the_table_and_works_one_out_by_address_or_body() -> None:
     ]
 
     address = reverse("calculator-result", args=["device-energy"])
-    gpt3 = {"device_hours": "3552000", "watts": 330, "pue": "1.10"}
+    gpt3: dict[str, str | int] = {"device_hours": "3552000", "watts": 330, "pue": "1.10"}
     by_address, by_body = anyone.get(address, gpt3), anyone.post(address, gpt3, format="json")
     assert by_address.json() == by_body.json()
     found = by_body.json()
