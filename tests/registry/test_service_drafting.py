@@ -5,19 +5,20 @@ import zipfile
 from collections.abc import Callable
 from decimal import Decimal
 
+import openpyxl
 import pytest
 from django.db import transaction
 
 from common.errors import Forbidden, Refused
-from registry.importers import xlsx
 from registry.models import Draft, DraftLine, EvidenceFile, Period, Report, ReportFile, System, Upload
 from registry.services import operators
 from registry.services.drafting import drafts, evidence, filing, reading, uploads
 from registry.services.monitoring import sites
 from registry.services.reports import LineInput
+from registry.serving_invariants import INVARIANTS
 from tests import cast
 from tests.cast import Clock, Party, Regulator
-from tests.registry.gridded import intensity_file, load
+from tests.registry.gridded import AVERAGE, intensity_file, load
 
 HEADER = (
     "timestamp,project_name,run_id,duration,emissions,cpu_power,gpu_power,ram_power,cpu_energy,gpu_energy,ram_energy,"
@@ -220,7 +221,7 @@ class TestUploads:
             book.writestr("xl/worksheets/sheet1.xml", "<row><c><v>1</v></c></row>" * 2_040_000)
         assert len(content.getvalue()) < 160_000
         opened: list[object] = []
-        monkeypatch.setattr(xlsx.openpyxl, "load_workbook", lambda *args, **options: opened.append(args))
+        monkeypatch.setattr(openpyxl, "load_workbook", lambda *args, **options: opened.append(args))
         monkeypatch.setattr(zipfile.ZipFile, "open", lambda *args, **options: opened.append(args))
 
         for changes in ({}, {"format": "template"}):
@@ -399,4 +400,25 @@ def test_a_line_with_its_hours_counts_with_the_intensity_of_each_hour(
     grams = dict(DraftLine.objects.filter(upload=upload).values_list("label", "co2e_g"))
     assert grams == {"both hours": 400, "a quarter": 500, "elsewhere": Decimal("112.078")}
     hourly = DraftLine.objects.get(label="both hours")
-    assert hourly.factor_g_per_kwh is None and hourly.factor_source.startswith("hourly: CISO, us-2026")
+    assert hourly.factor_g_per_kwh is None and hourly.factor_source == "hourly: CISO, us-2026 v1: 0 of 2 hours filled"
+
+
+def test_a_line_by_its_hours_is_worked_out_again_from_what_it_names(
+    send: Send, draft: Draft, regulator: Regulator, acme: Party, clock: Clock
+) -> None:
+    load(regulator, intensity_file("CISO", ["100", "", "300"]))
+    row = "both,inference,2,CISO,2026-01-01T00:00:00Z,2026-01-01T02:00:00Z\n"
+    upload = send(b"label,activity,energy_kwh,zone,started_at,ended_at\n" + row.encode(), "hours.csv", options={})
+    made = DraftLine.objects.get(upload=upload)
+    assert (made.co2e_g, made.factor_source) == (400, "hourly: CISO, us-2026 v1: 1 of 2 hours filled")
+    (by_hours,) = (one for one in INVARIANTS if "counts by its hours" in one.name)
+    report = drafts.file_draft(actor=acme.initiator, draft=draft, boundary="full stack", now=clock.now())
+    load(regulator, intensity_file("CISO", ["1", "2", "3"]), said=replace(AVERAGE, note="Wrong."), now=clock.now())
+
+    assert by_hours.check(None) == (1, None), "a later version changes nothing"
+
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE registry_reportline DISABLE TRIGGER USER")
+        cursor.execute("UPDATE registry_reportline SET co2e_g = co2e_g + 1 WHERE report_id = %s", [report.pk])
+        cursor.execute("ALTER TABLE registry_reportline ENABLE TRIGGER USER")
+    assert by_hours.check(None)[1] is not None
