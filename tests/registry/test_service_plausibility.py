@@ -9,11 +9,14 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from common.errors import Forbidden, Refused
-from registry.models import AiModel, Period, ReferenceSet, Report, ReportLine, System, Workload
+from registry.models import AiModel, DraftLine, Period, ReferenceSet, Report, ReportLine, Scheme, System, Workload
 from registry.services import plausibility, reference
 from registry.services.calculators import CALCULATORS
+from registry.services.drafting import drafts
 from registry.services.versions import RowsRefused
+from tests import cast
 from tests.cast import OPENING, Party, Regulator
+from tests.registry.monitored import operator_of
 
 MODELS = """Model,Organization,Publication date,Training compute (FLOP),Parameters,Training hardware,Confidence
 Ant,Anthill,2024-01-01,1e24,8e9,NVIDIA A100,Confident
@@ -27,15 +30,16 @@ def load(regulator: Regulator, content: str = MODELS) -> ReferenceSet:
     return reference.load(actor=regulator.desk, content=content.encode(), retrieved_on=OPENING.date(), now=OPENING)
 
 
-def report(party: Party, period: Period, *lines: dict[str, object], year_before: bool = False) -> Report:
+def report(party: Party, period: Period, *lines: dict[str, object], status: str = "submitted") -> Report:
     """Store a version with these lines, as filing does."""
+    assert party.operator is not None
     made = Report.objects.create(
         operator=party.operator,
         period=period,
         version=1,
         boundary="one cluster",
-        kind="estimate" if year_before else "operator",
-        status="determined" if year_before else "submitted",
+        kind="estimate" if status == "determined" else "operator",
+        status=status,
         energy_kwh=sum((Decimal(str(line.get("energy_kwh", 0))) for line in lines), Decimal(0)),
         content_sha256="0" * 64,
         submitted_by=party.initiator,
@@ -110,6 +114,24 @@ def test_figures_that_contradict_each_other_are_named_with_what_was_expected(
     }
     ceiling = next(doubt for doubt in found if doubt.code == "energy_above_ceiling")
     assert ceiling.expected == Decimal("537.6")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_is_held_against_the_year_before_it_is_filed(
+    regulator: Regulator, scheme: Scheme, acme: Party, capped_period: Period
+) -> None:
+    report(acme, cast.period_of(regulator, scheme, cast.YEAR - 1), {"energy_kwh": "100"}, status="determined")
+    draft = drafts.open_draft(actor=acme.initiator, operator=operator_of(acme), period=capped_period, now=OPENING)
+    for key, kwh in (("a", "100.5"), ("b", "40.25")):
+        DraftLine.objects.create(
+            draft=draft, key=key, label=key, activity="training", method="declared", energy_kwh=Decimal(kwh)
+        )
+
+    (found,) = plausibility.of_draft(draft)
+
+    assert (found.about, found.code, found.expected) == ("The whole report", "year_on_year", 100)
+    draft.lines.get(key="b").delete()
+    assert plausibility.of_draft(draft) == []
 
 
 @pytest.mark.django_db(transaction=True)
