@@ -1,10 +1,11 @@
-"""What is always true of serving: report lines that rest on hourly records follow from them, hour by hour."""
+"""What is always true of figures by the hour: lines of reports follow from the records and intensities they name."""
 
 from datetime import datetime
+from functools import cache, partial
 
 from common.invariants import Finding, Invariant, sql_invariant
-from registry.models import ServingCalculation
-from registry.services.grid import serving
+from registry.models import ReportLine, ServingCalculation
+from registry.services.grid import serving, spans
 
 
 def _calculations_follow_from_records(as_of: datetime | None) -> Finding:
@@ -25,7 +26,32 @@ def _calculations_follow_from_records(as_of: datetime | None) -> Finding:
     return checked, None
 
 
+def _lines_follow_from_their_hours(as_of: datetime | None) -> Finding:
+    """Each line that was computed by its hours comes out again from its energy, its moments and the sets it names."""
+    lines = ReportLine.objects.filter(factor_source__startswith="hourly: ").order_by("id")
+    if as_of is not None:
+        lines = lines.filter(report__received_at__lte=as_of)
+    sets_of, of_year = cache(spans.sets_of), cache(spans.year_series)
+    checked = 0
+    for line in lines.only("id", "started_at", "ended_at", "zone", "energy_kwh", "co2e_g", "factor_source").iterator():
+        checked += 1
+        named = sets_of(line.factor_source)
+        again = None
+        if named is not None and line.started_at and line.ended_at:
+            zone, sets = named
+            pinned = partial(of_year, zone, at=max(one.loaded_at for one in sets), sets=sets)
+            again = spans.span(line.zone, line.started_at, line.ended_at, pinned)
+        said = (line.co2e_g, line.factor_source)
+        found = None if again is None else (again.grams(line.energy_kwh), again.source)
+        if said != found:
+            return checked, {"report_line_id": line.pk, "said": said, "found": found}
+    return checked, None
+
+
 INVARIANTS: list[Invariant] = [
+    Invariant(
+        "Each report line that counts by its hours follows from the sets it names", _lines_follow_from_their_hours
+    ),
     Invariant(
         "Each calculation of a serving stream follows from its hourly records", _calculations_follow_from_records
     ),

@@ -6,8 +6,9 @@ the hours of a line where its moments and its zone's hourly series are known, an
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import partial
 from itertools import count, islice, repeat
 from typing import TypeAlias
 
@@ -15,13 +16,14 @@ from common.database import assert_in_transaction
 from common.quantities import MAX_FLOP
 from registry.engine.emissions import ItEnergy, differs_materially
 from registry.engine.factors import BUILT_IN, WORLD, FactorTable
+from registry.engine.grid import IntensitySeries
 from registry.engine.monitoring import DEFAULT_PUE
 from registry.engine.rounding import EXACT_DECIMALS
 from registry.importers.fast import Amounts, FastRows, Sort
 from registry.importers.lines import ImportedLine
 from registry.importers.table import Flag, RowError
-from registry.models import Draft, DraftLine, HourlyIntensity, ReportLine, Upload, Workload
-from registry.services.grid import intensities
+from registry.models import Draft, DraftLine, FactorSet, ReportLine, Upload, Workload
+from registry.services.grid import intensities, spans
 from registry.services.monitoring import sites
 from registry.services.versions import RowsRefused
 
@@ -139,7 +141,7 @@ class Valuation:
         self._zones: dict[str, ZoneFactor] = {}
         self._pue: dict[int, tuple[Decimal, bool]] = {}
         self._hourly: dict[str, bool] = {}
-        self._series: dict[tuple[str, int], tuple[tuple[int, ...], str] | None] = {}
+        self._series: dict[tuple[str, int], tuple[IntensitySeries, list[FactorSet]] | None] = {}
 
     def factor(self, zone: str) -> ZoneFactor:
         """Return the yearly factor of a zone: that of the country, or the world's average."""
@@ -157,10 +159,10 @@ class Valuation:
         return self._pue[year]
 
     def has_hours(self, zone: str) -> bool:
-        """Say whether hourly figures of a zone were loaded."""
+        """Say whether obligations use hourly figures of a zone."""
         if zone not in self._hourly:
             self._require_asking(lambda: self.has_hours(zone))
-            self._hourly[zone] = bool(zone) and HourlyIntensity.objects.filter(zone=zone).exists()
+            self._hourly[zone] = zone in intensities.zones_with_hours(self.at)
         return self._hourly[zone]
 
     def _require_asking(self, ask: Callable[[], object]) -> None:
@@ -318,9 +320,9 @@ class Valuation:
     def _emit(self, made: DraftLine, kwh: Decimal, line: ImportedLine, flags: Flags) -> None:
         """Work out emissions hour by hour where that is possible, by the country's yearly factor otherwise."""
         if made.started_at and made.ended_at and self.has_hours(made.zone):
-            found = self._hourly_grams(made, kwh, flags)
-            if found is not None:
-                made.co2e_g, made.factor_source = kept_grams(found[0]), found[1]
+            span = spans.span(made.zone, made.started_at, made.ended_at, partial(self._year, made.zone))
+            if span is not None:
+                made.co2e_g, made.factor_source = span.grams(made.energy_kwh), span.source
                 return
         factor = self.factor(made.zone)
         made.co2e_g = kept_grams(EXACT_DECIMALS.multiply(kwh, factor.g_per_kwh))
@@ -328,35 +330,11 @@ class Valuation:
         if factor.is_default and kwh:
             flags.add(Flag(line.line, *_unknown_zone(made.zone)))
 
-    def _hourly_grams(self, made: DraftLine, kwh: Decimal, flags: Flags) -> tuple[Decimal, str] | None:
-        """Spread the energy evenly over the line's time and weigh each hour with its intensity; gaps were filled."""
-        assert made.started_at and made.ended_at
-        start, end = made.started_at.astimezone(UTC), made.ended_at.astimezone(UTC)
-        if start >= end or end - start > timedelta(days=366):
-            return None
-        weighed, at, versions = 0, start, ""
-        while at < end:
-            series = self._year(made.zone, at.year)
-            if series is None:
-                return None
-            hour = at.replace(minute=0, second=0, microsecond=0)
-            until = min(end, hour + timedelta(hours=1))
-            place = int((hour - datetime(at.year, 1, 1, tzinfo=UTC)) / timedelta(hours=1))
-            weighed += series[0][place] * ((until - at) // timedelta(microseconds=1))
-            at, versions = until, series[1]
-        length = (end - start) // timedelta(microseconds=1)
-        micro_grams = _HALF_UP.divide(_HALF_UP.multiply(kwh, Decimal(weighed)), Decimal(length))
-        return micro_grams.scaleb(-6, context=_HALF_UP), f"hourly: {made.zone}, {versions}"[:120]
-
-    def _year(self, zone: str, year: int) -> tuple[tuple[int, ...], str] | None:
-        """Return the hours of a year in millionths of a gram, and the sets they are of."""
+    def _year(self, zone: str, year: int) -> tuple[IntensitySeries, list[FactorSet]] | None:
+        """Return the hours of a year with the sets they are of."""
         if (zone, year) not in self._series:
             self._require_asking(lambda: self._year(zone, year))
-            begin = datetime(year, 1, 1, tzinfo=UTC)
-            end = datetime(year + 1, 1, 1, tzinfo=UTC)
-            known = HourlyIntensity.objects.filter(zone=zone, hour__gte=begin, hour__lt=end)
-            found = intensities.series(zone, begin, end, at=self.at) if known.exists() else None
-            self._series[zone, year] = None if found is None else (found.micro_g_per_kwh, ", ".join(found.versions))
+            self._series[zone, year] = spans.year_series(zone, year, at=self.at)
         return self._series[zone, year]
 
 
