@@ -10,6 +10,7 @@ import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from accounts.models import AuditEvent
 from common import signing
 from registry.engine.verification import CHECKLIST, CONFLICTS
 from registry.models import Obligation, Period, Report
@@ -113,3 +114,27 @@ def test_what_is_missing_is_said(caller: Caller, verity: Party, filed: Report, c
     filed.refresh_from_db()
     assert filed.status == "under_verification"
     assert not Obligation.objects.exists()
+
+
+def test_a_key_that_is_kept_here_signs_over_rest_with_its_passphrase(
+    caller: Caller, verity: Party, filed: Report, clock: Clock
+) -> None:
+    cast.check(verity, filed, clock.now())
+    key = keys.make_key(
+        actor=verity.verifier,
+        organisation=verity.organisation,
+        name="Office",
+        passphrase="correct horse battery",
+        now=cast.OPENING,
+    )
+    lead = caller(verity.verifier, verity.organisation, "write")
+    opinion = {"opinion": "positive", "key_id": key.key_id}
+
+    wrong = post(lead, "report-statement", filed.pk, opinion | {"passphrase": "another passphrase"}, 422)
+    signed = post(lead, "report-statement", filed.pk, opinion | {"passphrase": "correct horse battery"}, 201)
+
+    assert wrong["code"] == "passphrase_wrong"
+    public = base64.b64decode(signed["public_key"])
+    assert signing.is_signed(public, signed["document"].encode(), signed["signature"])
+    assert "correct horse" not in str(AuditEvent.objects.values_list("details", flat=True))
+    assert Obligation.objects.get().quantity == 1_000

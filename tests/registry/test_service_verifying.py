@@ -1,10 +1,13 @@
 """Who may verify, and how a verification goes: accreditation, appointment, findings, materiality and the signature."""
 
+import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -22,6 +25,7 @@ from registry.models import (
     ACCREDITATION,
     APPOINTMENT,
     FINDING,
+    REPORT,
     Appointment,
     Finding,
     MonitoringPlan,
@@ -407,8 +411,12 @@ def test_the_database_keeps_each_lifecycle(lifecycle: Lifecycle, file: File, ver
     }
 
 
+@pytest.mark.parametrize("locked", [True, False], ids=["locked", "without the locks"])
 @pytest.mark.django_db(transaction=True)
-def test_two_opinions_at_once_are_one(acme: Party, period: Period, verity: Party, clock: Clock) -> None:
+def test_two_opinions_at_once_are_one(
+    locked: bool, acme: Party, period: Period, verity: Party, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the locks both opinions are let in: the test would see it if they were missing."""
     clock.move_to(cast.REPORTING)
     assert acme.operator is not None
     report = reports.submit_lines(
@@ -426,8 +434,29 @@ def test_two_opinions_at_once_are_one(acme: Party, period: Period, verity: Party
         with one_clock.simulate(cast.REPORTING):
             return cast.judge(verity, Report.objects.get(pk=report.pk), opinion, "A word.", now=cast.REPORTING)
 
+    let_in: list[str] = []
+    require = REPORT.require
+    both_are_in = threading.Barrier(2)
+
+    def let(before: str, after: str) -> None:
+        require(before, after)
+        let_in.append(after)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_are_in.wait(1 if locked else 10)
+
+    monkeypatch.setattr("registry.services.verification.REPORT", SimpleNamespace(require=let))
+    if not locked:
+        monkeypatch.setattr("registry.services.verification.operators.locked", lambda operator: operator)
+        monkeypatch.setattr("registry.services.verification.reports.locked", lambda one: one)
+        monkeypatch.setattr(
+            "registry.services.verification.receipts.receive", lambda pk: (Period.objects.get(pk=pk), cast.REPORTING)
+        )
+
     stated = at_once(lambda: judge("positive"), lambda: judge("negative"))
 
+    assert len(let_in) == (1 if locked else 2)
+    if not locked:
+        return
     assert len([one for one in stated if isinstance(one, VerifierStatement)]) == 1, stated
     assert next(one.code for one in stated if isinstance(one, Refused)).startswith("report_not_")
     assert VerifierStatement.objects.count() == 1
