@@ -19,18 +19,26 @@ from registry.models import (
     AllocationLine,
     AllocationRun,
     Appointment,
+    AvoidedClaim,
     Cap,
     ComplianceRecord,
     EvidenceFile,
+    FactorSet,
     Finding,
+    MeterProject,
+    MeterRun,
+    MonitoringPlan,
     Obligation,
     Operator,
     Period,
     Report,
     Sanction,
     Scheme,
+    ServingBatch,
     SigningKey,
+    Site,
     Surrender,
+    Tariff,
     VerifierStatement,
 )
 from registry.services import allocation, caps, cash, operators, schemes
@@ -350,3 +358,74 @@ class SanctionAdmin(LookOnlyAdmin):
     list_display = ("operator", "period", "shortfall", "amount_minor", "status", "imposed_at")
     list_filter = ("status",)
     list_select_related = ("operator__organisation", "operator__scheme", "period__scheme")
+
+
+# How emissions are measured -------------------------------------------------------------------------------------------
+
+
+@admin.register(Site)
+class SiteAdmin(LookOnlyAdmin):
+    """Places where organisations compute."""
+
+    list_display = ("name", "organisation", "country", "zone", "opened_on", "closed_on")
+    list_select_related = ("organisation",)
+
+
+@admin.register(MonitoringPlan)
+class MonitoringPlanAdmin(LookOnlyAdmin):
+    """How operators measure, version by version."""
+
+    list_display = ("operator", "version", "status", "valid_from", "submitted_at")
+    list_filter = ("status",)
+    list_select_related = ("operator__organisation", "operator__scheme")
+
+
+@admin.register(FactorSet)
+class FactorSetAdmin(LookOnlyAdmin):
+    """Grid factors with their qualifiers; each counts from its publication on."""
+
+    list_display = ("code", "version", "resolution", "kind", "rows", "loaded_by", "loaded_at", "used_for")
+    list_filter = ("resolution", "kind", "for_obligations")
+    list_select_related = ("loaded_by", "publication")
+
+
+@admin.register(ServingBatch)
+class ServingBatchAdmin(LookOnlyAdmin):
+    """Deliveries of serving records, by their hash."""
+
+    list_display = ("id", "organisation", "rows", "restated", "key_id", "sha256", "received_at")
+    list_select_related = ("organisation",)
+
+
+@admin.register(MeterProject)
+class MeterProjectAdmin(LookOnlyAdmin):
+    """Projects of clients that report themselves."""
+
+    list_display = ("name", "operator", "site", "created_at")
+    list_select_related = ("operator__organisation", "operator__scheme", "site")
+
+
+@admin.register(MeterRun)
+class MeterRunAdmin(LookOnlyAdmin):
+    """Runs as clients described them."""
+
+    list_display = ("id", "experiment", "source", "client_version", "received_at")
+    list_filter = ("source",)
+    list_select_related = ("experiment__project",)
+
+
+@admin.register(Tariff)
+class TariffAdmin(LookOnlyAdmin):
+    """Published terms of flexible service."""
+
+    list_display = ("name", "version", "organisation", "valid_from", "valid_until", "published_at")
+    list_select_related = ("organisation",)
+
+
+@admin.register(AvoidedClaim)
+class AvoidedClaimAdmin(LookOnlyAdmin):
+    """Claims of avoided emissions, which never settle anything."""
+
+    list_display = ("id", "serial", "organisation", "zone", "starts_at", "ends_at", "status")
+    list_filter = ("status",)
+    list_select_related = ("organisation", "workload", "tariff")

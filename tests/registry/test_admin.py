@@ -57,6 +57,21 @@ def errors(response: Any) -> set[str]:
     return set(found)
 
 
+def test_what_is_measured_is_looked_at_too() -> None:
+    tables = {
+        "site",
+        "monitoringplan",
+        "factorset",
+        "servingbatch",
+        "meterproject",
+        "meterrun",
+        "tariff",
+        "avoidedclaim",
+    }
+
+    assert tables <= {model._meta.model_name for model in MODELS}
+
+
 class TestLooking:
     """Who may look, and that looking is all."""
 
