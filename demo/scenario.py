@@ -25,7 +25,7 @@ from common import clock
 from common.errors import Refused
 from common.idempotency import derive_key
 from demo import inputs as story_inputs
-from demo import people
+from demo import mrv, people
 from demo.cast import AUDITOR, PARTIES, PEOPLE, VERIFIER, Party
 from demo.inputs import Activity, Figures
 from demo.strategies import Intention, View, decide
@@ -95,6 +95,14 @@ class Story:
             reviewer=self.person("reviewer@verity.example"),
         )
 
+    def firm(self, party: Party) -> mrv.Firm:
+        """Return a party with the people who report for it."""
+        return mrv.Firm(
+            self.organisations[party.name],
+            self.person(f"initiator@{party.short}.example"),
+            self.person(f"approver@{party.short}.example"),
+        )
+
     @property
     def senior(self) -> User:
         """The officer who approves."""
@@ -116,6 +124,7 @@ def tell(teller: Teller, *, data: str | None = None, seed: int = SEED) -> None:
     flop, pilot = _schemes(story, _at(2024, 11, 18))
     flop_period, pilot_period = _periods_and_caps(story, flop, pilot, _at(2024, 12, 2))
     _cash(story, _at(2025, 2, 3))
+    measured = _measure(story, _at(2025, 2, 10))
     _allocate_flop(story, flop_period, {party.short: _use(story, party) for party in PARTIES}, _at(2025, 2, 24))
     _allocate_pilot(story, pilot_period, _at(2025, 2, 25))
     flop_market, pilot_market = (_open_market(story, period, _at(2025, 3, 3)) for period in (flop_period, pilot_period))
@@ -124,10 +133,11 @@ def tell(teller: Teller, *, data: str | None = None, seed: int = SEED) -> None:
     _trade(story, pilot_market, first=_at(2025, 3, 11), days=10, every=timedelta(days=21))
     next_period = _open_period(story, flop, 2026, _at(2025, 12, 1))
     _publish_cap(story, next_period, flop_period.caps.get().quantity * 98 // 100, _at(2025, 12, 1))
-    _report(story, flop_period, pilot_period, _at(2026, 2, 9))
+    _report(story, flop_period, pilot_period, measured, _at(2026, 2, 9))
     _estimate(story, flop_period, _at(2026, 4, 7))
     _allocate_flop(story, next_period, _verified(story, flop_period), _at(2026, 4, 20))
     _trade(story, flop_market, first=_at(2026, 8, 3), days=6, every=timedelta(days=7))
+    _green(story, next_period, measured)
     _final_call(story, flop_market, _at(2026, 9, 21))
     next_market = _open_market(story, next_period, _at(2026, 5, 4))
     _close(story, [flop_period, pilot_period], _at(2026, 9, 23))
@@ -525,7 +535,34 @@ def _final_call(story: Story, market: Market, now: datetime) -> None:
 # Reports --------------------------------------------------------------------------------------------------------------
 
 
-def _report(story: Story, flop: Period, pilot: Period, now: datetime) -> None:
+def _measure(story: Story, now: datetime) -> mrv.Sites:
+    """Quayside says where and how it measures, and the desk approves its plan."""
+    story.teller.chapter("From a meter to a permit")
+    party = _mrv_party()
+    operators_of = {scheme: story.operators[scheme, party.short] for scheme in ("ai-flop", "ai-co2e")}
+    country = "FRA" if party.short in story.figures.pilot else story.figures.pilot_activities[party.short][0].country
+    with clock.simulate(now):
+        measured = story.firm(party).measure_with(country, operators_of, now)
+        mrv.plan(story.teller, story.firm(party), measured, story.desk, now)
+    return measured
+
+
+def _mrv_party() -> Party:
+    return next(party for party in PARTIES if party.short == "quayside")
+
+
+def _green(story: Story, period: Period, measured: mrv.Sites) -> None:
+    """Quayside serves a day in two tiers and begins its next draft; firms save energy and get stars for it."""
+    story.teller.chapter("Green inference and efficiency")
+    party = _mrv_party()
+    firm, verifier = story.firm(party), story.verifier
+    mrv.serve(story.teller, firm, measured, verifier, story.desk, period, date(2026, 7, 14))
+    firms = {one.name: story.firm(one) for one in PARTIES if one.name in mrv.MEASURES}
+    mrv.label(story.teller, firms, period.scheme, verifier, story.desk, _at(2026, 7, 20))
+    mrv.draft_next(story.teller, firm, measured, period, _use(story, party), _at(2026, 9, 1))
+
+
+def _report(story: Story, flop: Period, pilot: Period, measured: mrv.Sites, now: datetime) -> None:
     """Operators appoint a verifier and report what they used; Verity checks each report and signs its opinion."""
     story.teller.chapter("Reports and verification")
     for period in (flop, pilot):
@@ -539,9 +576,14 @@ def _report(story: Story, flop: Period, pilot: Period, now: datetime) -> None:
             received.append(_report_compute(story, flop, party, now))
             if party.pilot_file:
                 _appoint(story, pilot, party, now)
-                received.append(_report_energy(story, pilot, party, now))
+                if party == _mrv_party():
+                    asked = mrv.report(story.teller, story.firm(party), measured, pilot, _file_of(story, party), now)
+                    received.append(asked)
+                else:
+                    received.append(_report_energy(story, pilot, party, now))
     judged_at = now + timedelta(days=21)
     with clock.simulate(judged_at):
+        mrv.question(story.teller, story.firm(_mrv_party()), story.verifier, asked, judged_at)
         story.verifier.verify(received, judged_at)
     story.teller.line(f"{len(received)} reports received and verified; 1 operator did not report.")
 
@@ -590,6 +632,17 @@ def _report_energy(story: Story, period: Period, party: Party, now: datetime) ->
     return reports.submit_lines(
         **filing, lines=[_line(activity, "inference") for activity in figures.pilot_activities[party.short]]
     )
+
+
+def _file_of(story: Story, party: Party) -> tuple[str, bytes]:
+    """The genuine CodeCarbon file of a party; without it, the published figures in our own table."""
+    if party.short in story.figures.pilot:
+        return Path(party.pilot_file).name, story.figures.pilot[party.short]
+    rows = [
+        f'"{one.label}",inference,{one.energy_kwh:f},{one.country}'
+        for one in story.figures.pilot_activities[party.short]
+    ]
+    return "activities.csv", "\n".join(["label,activity,energy_kwh,zone", *rows]).encode()
 
 
 def _line(activity: Activity, kind: str) -> reports.LineInput:

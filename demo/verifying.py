@@ -61,11 +61,28 @@ class Verifier:
 
     def verify(self, reports: Iterable[Report], now: datetime) -> list[VerifierStatement]:
         """Check reports one by one and sign a positive opinion on each, with comments where there are flags."""
-        key = self._key(now)
+        key = self.key(now)
         return [self._verify(report, key, now) for report in reports]
 
-    def _verify(self, report: Report, key: SigningKey, now: datetime) -> VerifierStatement:
+    def question(self, report: Report, text: str, answer: str, reporter: User, now: datetime) -> None:
+        """Begin to verify a report, recommend something, and close it when the operator has answered."""
         verification.begin_verification(actor=self.lead, report=report, now=now)
+        found = findings.raise_finding(actor=self.lead, report=report, kind="recommendation", text=text, now=now)
+        findings.answer_finding(actor=reporter, finding=found, answer=answer, now=now)
+        findings.close_finding(
+            actor=self.lead, finding=found, closing="To be looked at again next year.", corrected=False, now=now
+        )
+
+    def key(self, now: datetime) -> SigningKey:
+        """Return the key it signs with."""
+        key = keys.usable(self.organisation, now).first()
+        assert key is not None, "The verifier has a key since it was accredited."
+        return key
+
+    def _verify(self, report: Report, key: SigningKey, now: datetime) -> VerifierStatement:
+        report.refresh_from_db(fields=["status"])
+        if report.status == "submitted":
+            verification.begin_verification(actor=self.lead, report=report, now=now)
         for item in CHECKLIST:
             findings.answer_checklist(
                 actor=self.reviewer if item == INDEPENDENT_REVIEW else self.lead,
@@ -84,8 +101,3 @@ class Verifier:
             passphrase=PASSWORD,
             now=now,
         )
-
-    def _key(self, now: datetime) -> SigningKey:
-        key = keys.usable(self.organisation, now).first()
-        assert key is not None, "The verifier has a key since it was accredited."
-        return key
