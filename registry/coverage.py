@@ -9,7 +9,7 @@ that a million lines cost one query.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from uuid import UUID
 
 from django.db import connection
@@ -21,6 +21,8 @@ from registry.models import Draft, MonitoringPlan, Operator, Period, System, Wor
 
 SHOWN_GAPS = 6
 """How many gaps of a workload are listed."""
+
+SECONDS_OF_A_DAY = 86_400
 
 Stretch = tuple[datetime, datetime]
 
@@ -35,12 +37,16 @@ class Month:
     covered: int
     part: int
     """Days of a serving stream of which only some hours have figures."""
+    is_asked: bool = True
+    """Whether figures are expected: not of a workload that had ended, nor by the day where lines have no dates."""
 
     @property
     def state(self) -> str:
         """How well the month is covered, in a word."""
         if not self.days:
             return "later"
+        if not self.is_asked and not self.covered and not self.part:
+            return "unasked"
         if not self.covered and not self.part:
             return "none"
         return "all" if self.covered == self.days else "some"
@@ -70,7 +76,7 @@ class Row:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing at all."""
-        return not self.undated and all(month.state in {"none", "later"} for month in self.months)
+        return not self.undated and all(month.state in {"none", "later", "unasked"} for month in self.months)
 
 
 @dataclass(frozen=True)
@@ -196,16 +202,21 @@ def _row(
     period: Period,
     today: date,
 ) -> Row:
-    covered = _seconds_by_day(stretches, period)
     is_stream = workload is not None and workload.kind == Workload.Kind.STREAM
-    whole = {day for day, seconds in covered.items() if not is_stream or seconds >= _length(day, period)}
+    zone = UTC if is_stream else period.scheme.tz  # records of streams are of UTC hours
+    covered = _seconds_by_day(stretches, zone)
+    whole = {day for day, seconds in covered.items() if not is_stream or seconds >= SECONDS_OF_A_DAY}
     over = min(period.ends_on, today - timedelta(days=1))
+    ended_on = workload.ended_on if workload else None
     listed = []
     for first in months:
         last = min(_last_of_month(first), over)
         days = max(0, (last - first).days + 1)
         own = [day for day in covered if first <= day <= last]
-        listed.append(Month(first, days, sum(day in whole for day in own), sum(day not in whole for day in own)))
+        is_asked = (bool(covered) or not undated) and (ended_on is None or first <= ended_on)
+        listed.append(
+            Month(first, days, sum(day in whole for day in own), sum(day not in whole for day in own), is_asked)
+        )
     return Row(workload, tuple(listed), tuple(_gaps(workload, covered, whole, is_stream, over)), undated)
 
 
@@ -230,9 +241,8 @@ def _gaps(
         yield begun, last
 
 
-def _seconds_by_day(stretches: Iterable[Stretch], period: Period) -> dict[date, int]:
-    """Spread stretches over the days of the scheme's own zone."""
-    zone = period.scheme.tz
+def _seconds_by_day(stretches: Iterable[Stretch], zone: tzinfo) -> dict[date, int]:
+    """Spread stretches over the days of a zone."""
     seconds: defaultdict[date, int] = defaultdict(int)
     for start, end in stretches:
         day = start.astimezone(zone).date()
@@ -241,11 +251,6 @@ def _seconds_by_day(stretches: Iterable[Stretch], period: Period) -> dict[date, 
             seconds[day] += max(1, int(inside.total_seconds()))
             day += timedelta(days=1)
     return dict(seconds)
-
-
-def _length(day: date, period: Period) -> int:
-    zone = period.scheme.tz
-    return int((end_of_day(day, zone) - start_of_day(day, zone)).total_seconds())
 
 
 def _months(first: date, last: date) -> Iterator[date]:

@@ -115,8 +115,9 @@ def preview(draft: Draft, at: datetime) -> Preview:
     permits = obligation(total, draft.operator.scheme.unit_size)
     position = position_against_obligation(draft.operator, draft.period)
     held = sum(holding.available for holding in position.holdings)
-    missing = max(0, permits - position.surrendered - held)
-    spare = min(held, max(0, position.surrendered + held - permits))
+    of_earlier_years = position.owed - position.owed_for_the_year
+    needed = max(0, of_earlier_years + permits - position.surrendered)  # both are counted over all years
+    missing, spare = max(0, needed - held), max(0, held - needed)
     quote = ports.latest_price(draft.period)
     return Preview(
         total=total,

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from registry import compared
+from registry import compared, drafted
 from registry.coverage import Row, coverage
 from registry.models import Draft, DraftLine, Period, Scheme, System, Workload
 from registry.services.drafting import drafts
@@ -75,7 +75,7 @@ def test_a_stream_is_missed_by_the_hour_and_costs_no_more_queries(acme: Party, d
     with CaptureQueriesContext(connection) as few:
         coverage(operator_of(acme), draft.period, draft, None, LATER)
     open_chat(acme)
-    deliver(acme, records(["2"] * 20), LATER)
+    deliver(acme, records(["2"] * 20 + ["3"] * 6), LATER)
     for number in range(1, 6):
         line(draft, str(number), cluster.workloads.get(), (number, number))
 
@@ -83,8 +83,8 @@ def test_a_stream_is_missed_by_the_hour_and_costs_no_more_queries(acme: Party, d
         found = coverage(operator_of(acme), draft.period, draft, None, LATER)
 
     chat = next(row for row in found.rows if row.workload and row.workload.name == "chat")
-    assert months(chat)[0] == ("some", 31, 0, 1)
-    assert chat.gaps == ((date(2026, 1, 1), date(2026, 1, 2)),), "the first day is not whole, the last has nothing"
+    assert months(chat)[:2] == [("some", 31, 1, 1), ("unasked", 28, 0, 0)]
+    assert chat.gaps == ((date(2026, 1, 2), date(2026, 1, 2)),), "its last day is not whole"
     assert len(many) == len(few)
 
 
@@ -114,7 +114,11 @@ def test_a_draft_stands_beside_the_report_in_force_of_the_year_before(
     DraftLine.objects.create(draft=draft, key="e", label="e", activity="inference", method="typed", co2e_g=2)
 
     found = compared.compare(draft)
+    meant = drafted.preview(draft, AFTER)
 
+    assert (meant.missing, meant.spare) == (capped_period.obligations.get().quantity + meant.permits, 0), (
+        "what is owed for the year before is given first"
+    )
     assert found is not None and found.report == report
     said = {change.name: (change.words, change.needs_reason) for _, group in found.groups for change in group}
     assert said == {
