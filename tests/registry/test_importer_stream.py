@@ -145,8 +145,8 @@ def test_plain_rows_are_read_by_column() -> None:
 
 
 @given(
-    st.lists(st.dictionaries(st.sampled_from(COLUMNS), ODD, max_size=2), min_size=1, max_size=4),
-    st.sampled_from(["", "\n", "x", "1,2,3\n"]),
+    st.lists(st.dictionaries(st.sampled_from(COLUMNS), ODD, max_size=1), min_size=1, max_size=2),
+    st.sampled_from(["", "", "", "\n", "1,2,3\n"]),
 )
 def test_what_is_read_by_column_is_what_the_row_reader_makes_of_it(changes: list[dict[str, str]], end: str) -> None:
     text = table(*(PLAIN | change for change in changes)) + end
@@ -185,9 +185,9 @@ ODD_CELLS = {
     "claimed_co2e_g": ["0", "476000.1234565", "1" * 19, "1e-40", "1,5"],
     "tier": ["0", "3", "6", "0.0", " 0"],
 }  # fmt: skip
-CHANGES = st.dictionaries(
-    st.sampled_from(PLAIN_COLUMNS), st.integers(0, 20), max_size=4
-).map(lambda picks: {name: ODD_CELLS[name][pick % len(ODD_CELLS[name])] for name, pick in picks.items()})  # fmt: skip
+CHANGES = st.sampled_from([{name: value} for name, values in ODD_CELLS.items() for value in values] + [{}] * 20)
+PAIRS = st.tuples(CHANGES, CHANGES).map(lambda both: both[0] | both[1])
+"""Few odd cells in a table: most tables of many would be left to the row reader, and nothing compared."""
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -215,8 +215,8 @@ def test_our_own_table_is_read_by_column(change: dict[str, str], end: str) -> No
 
 
 @given(
-    st.lists(CHANGES, min_size=1, max_size=4),
-    st.sampled_from(["", "\n", "x", "1,2\n"]),
+    st.lists(PAIRS, min_size=1, max_size=2),
+    st.sampled_from(["", "", "", "\n", "1,2\n"]),
     st.sampled_from(["\n", "\r\n"]),
 )
 @example([{"energy_kwh": "1\n2"}], "x\r", "\n")
