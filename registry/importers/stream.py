@@ -4,6 +4,7 @@ A part of a CSV file ends where a record ends: at a line break that no quotation
 so badly that no such end can be found within the longest record we take, the row reader meets the fault itself.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,9 @@ from registry.importers.table import (
 
 LONGEST_RECORD = 2**20
 """Bytes. A reader refuses a cell long before this; whatever seems longer is quoted wrongly."""
+
+
+_QUOTED = re.compile(rb'"[^"]*(?:""[^"]*)*"(?!")')
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,27 @@ def _end_of_record(raw: bytes, start: int, wanted: int, *, is_last: bool) -> int
     if wanted >= len(raw) and is_last:
         return len(raw)
     breaks = b"\n" if b"\n" in raw else b"\r"
-    end = raw.rfind(breaks, start, min(wanted, len(raw))) + 1
-    if end > start and raw.count(b'"', start, end) % 2 == 0:
-        return end
-    is_open, end = False, start
-    while (following := raw.find(breaks, end) + 1) > 0:
-        is_open ^= raw.count(b'"', end, following) % 2 == 1
-        end = following
-        if not is_open and not (end < len(raw) and breaks == b"\r" and raw[end : end + 1] == b"\n"):
-            return end
-    if is_last or len(raw) - start > LONGEST_RECORD:
-        return len(raw)
-    return start
+    position = last = start
+    while True:
+        opens_at = _opening(raw, position, wanted if last > start else len(raw))
+        plain_until = opens_at if opens_at >= 0 else len(raw)
+        last = max(last, raw.rfind(breaks, position, min(plain_until, wanted)) + 1)
+        if plain_until >= wanted and last == start:
+            last += max(0, raw.find(breaks, position, plain_until) + 1 - start)
+        if last > start and plain_until >= wanted:
+            return last
+        closed = _QUOTED.match(raw, opens_at) if opens_at >= 0 else None
+        if closed is None:
+            break
+        position = closed.end()
+    if last > start:
+        return last
+    return len(raw) if is_last or len(raw) - start > LONGEST_RECORD else start
+
+
+def _opening(raw: bytes, position: int, until: int) -> int:
+    """Return where the next quoted cell begins: a quotation mark elsewhere than at the beginning is only a letter."""
+    at = raw.find(b'"', position, until)
+    while at > 0 and raw[at - 1 : at] not in b",\r\n":
+        at = raw.find(b'"', at + 1, until)
+    return at

@@ -24,6 +24,9 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=40), st.integers(1, 12))
 @example(["a", ",", '"x\ny"', "\n"] * 3, 1)
 @example(["\r", "1.5", ",", "a", "\r", '"'], 2)
+@example(["a", '"', "\n", '"x\ny"'], 1)
+@example(["a", '"', ",", '"x\ny"'], 1)
+@example(['"', '""', "\n", "a"], 1)
 def test_a_file_in_parts_has_the_rows_and_the_errors_of_the_whole(pieces: list[str], size: int) -> None:
     content = ("a,b\n" + "".join(pieces)).encode("utf-8", "surrogatepass")
     whole = read_table(content, required=("a",), limits=LIMITS)
