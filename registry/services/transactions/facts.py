@@ -16,7 +16,7 @@ from django.db.models import F, Q, Sum
 from common.errors import Refused
 from common.quantities import parse_whole
 from registry.engine.policy import Policy
-from registry.ledger.models import Asset, Balance, Hold, LedgerAccount, Reconciliation, SerialBlock
+from registry.ledger.models import Balance, Hold, LedgerAccount, Reconciliation, SerialBlock
 from registry.models import (
     AccountTerms,
     Cap,
