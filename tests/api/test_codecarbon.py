@@ -368,7 +368,7 @@ def test_who_checks_an_operator_reads_what_its_clients_sent(
         }
 
     verifier = caller(verity.verifier, verity.organisation, "read")
-    nothing = dict.fromkeys(things, ([], 404))
+    nothing: dict[str, tuple[list[str], int]] = dict.fromkeys(things, ([], 404))
     everything = {kind: ([str(pk)], 200) for kind, pk in things.items()}
     assert seen(verifier) == seen(caller(borealis.viewer, borealis.organisation, "read")) == nothing
     assert acme.operator is not None

@@ -204,8 +204,7 @@ def test_evidence_is_saved_and_never_shown(world: World, as_person: AsPerson) ->
     assert answer["Content-Type"] == "application/octet-stream"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert world.measured.evidence is not None
-    content = b"".join(answer.streaming_content)
-    assert hashlib.sha256(content).hexdigest() == world.measured.evidence.sha256
+    assert hashlib.sha256(answer.getvalue()).hexdigest() == world.measured.evidence.sha256
 
 
 def test_recomputed_and_claimed_emissions_stand_side_by_side(world: World, as_person: AsPerson) -> None:
