@@ -6,12 +6,13 @@ through the services that the pages use.
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
-from accounts.models import Organisation, User
+from accounts.models import Approval, Organisation, User
 from common import clock
 from common.errors import Refused
 from demo.cast import PASSWORD
@@ -45,6 +46,9 @@ from registry.services.grid.intensities import Qualifiers
 from registry.services.monitoring import ai_models, plans, sites, systems, workloads
 from registry.services.reports import LineInput
 from registry.services.verifying import keys
+
+Decide = Callable[[Callable[[User], Approval], datetime], Approval]
+"""Lets the desk propose, and a senior officer approve."""
 
 PATIENCE_S = 60
 """How long the story waits for the worker to read a file."""
@@ -263,7 +267,7 @@ def question(teller: Teller, firm: Firm, verifier: Verifier, of: Report, now: da
     teller.line(f"{verifier.organisation} finds: {text} It is answered and closed, and the opinion signed.")
 
 
-def serve(teller: Teller, firm: Firm, of: Sites, verifier: Verifier, desk: User, period: Period, day: date) -> None:
+def serve(teller: Teller, firm: Firm, of: Sites, verifier: Verifier, decide: Decide, period: Period, day: date) -> None:
     """Tell a day of two-tier inference: tariff and forecast before it, records, flex events and a claim after it."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     eve, after = midnight - 6 * HOUR, midnight + 33 * HOUR
@@ -287,7 +291,7 @@ def serve(teller: Teller, firm: Firm, of: Sites, verifier: Verifier, desk: User,
             now=eve,
         )
     with clock.simulate(after):
-        _load_intensities(desk, midnight, after)
+        decide(partial(_load_intensities, midnight, after), after)
         _deliver(firm, of.stream, midnight, after)
         workloads.end_workload(actor=firm.initiator, workload=of.stream, ended_on=day, now=after)
         _flex(firm, tariff, of.stream, midnight, after)
@@ -315,9 +319,10 @@ def serve(teller: Teller, firm: Firm, of: Sites, verifier: Verifier, desk: User,
         )
 
 
-def _load_intensities(desk: User, midnight: datetime, now: datetime) -> None:
+def _load_intensities(midnight: datetime, now: datetime, desk: User) -> Approval:
+    """Let the desk load the hours of a day, which count once another officer agrees."""
     rows = [f"{ZONE},{midnight + hour * HOUR:%Y-%m-%dT%H:00Z},{value}" for hour, value in enumerate(INTENSITIES)]
-    intensities.load_hourly(
+    loaded = intensities.load_hourly(
         actor=desk,
         code="ciso-demo",
         qualifiers=Qualifiers(
@@ -333,6 +338,7 @@ def _load_intensities(desk: User, midnight: datetime, now: datetime) -> None:
         content="\n".join(["zone,datetime_utc,gco2e_per_kwh", *rows]).encode(),
         now=now,
     )
+    return Approval.objects.get(act=intensities.PUBLISH_FACTORS, parameters__set=str(loaded.pk))
 
 
 def _deliver(firm: Firm, stream: Workload, midnight: datetime, now: datetime) -> ServingBatch:

@@ -556,7 +556,7 @@ def _green(story: Story, period: Period, measured: mrv.Sites) -> None:
     story.teller.chapter("Green inference and efficiency")
     party = _mrv_party()
     firm, verifier = story.firm(party), story.verifier
-    mrv.serve(story.teller, firm, measured, verifier, story.desk, period, date(2026, 7, 14))
+    mrv.serve(story.teller, firm, measured, verifier, story.decide_together, period, date(2026, 7, 14))
     firms = {one.name: story.firm(one) for one in PARTIES if one.name in mrv.MEASURES}
     mrv.label(story.teller, firms, period.scheme, verifier, story.desk, _at(2026, 7, 20))
     mrv.draft_next(story.teller, firm, measured, period, _use(story, party), _at(2026, 9, 1))
