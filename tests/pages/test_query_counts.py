@@ -11,9 +11,12 @@ from django.urls import reverse
 
 from exchange.services import matching
 from registry.services import reports, transfers
+from registry.services.metering import projects
+from registry.services.monitoring import workloads
 from registry.services.reports import LineInput
 from tests.cast import LARGE_TRANSFER, PERMIT_FLOP, Clock, operator
 from tests.pages.world import World, place
+from tests.registry.gridded import deliver, intensity_file, load, open_chat, records
 
 AsPerson = Callable[[str], Client]
 
@@ -101,5 +104,46 @@ def test_a_longer_list_asks_no_more(
     few = asked(client, address)
 
     make_more_of_everything(world, clock)
+
+    assert asked(client, address) <= few
+
+
+@pytest.mark.parametrize("person", ["acme viewer", "verifier", "auditor"])
+@pytest.mark.parametrize("name", ["meters", "serving", "green", "flex-claims", "verifying", "factor-sets"])
+def test_a_longer_list_of_what_is_measured_asks_no_more(
+    person: str, name: str, world: World, as_person: AsPerson, clock: Clock
+) -> None:
+    def project(number: int) -> None:
+        projects.create_project(
+            actor=world.acme.initiator,
+            operator=world.acme.organisation.operators.get(scheme=world.pilot.scheme),
+            name=f"Cluster {number}",
+            description="",
+            site=None,
+            now=clock.now(),
+        )
+
+    chat = open_chat(world.acme)
+    client, address = as_person(person), reverse(name)
+    project(0)
+    deliver(world.acme, records(["1"]))
+    load(world.regulator, intensity_file("CISO", ["100"]), "one")
+    client.get(address)
+    few = asked(client, address)
+
+    for number in range(1, 6):
+        project(number)
+        deliver(world.acme, records([str(number + 1)]))
+        load(world.regulator, intensity_file(f"ZONE-{number}", ["100"]), f"more-{number}")
+    for number in range(3):
+        workloads.open_workload(
+            actor=world.acme.initiator,
+            system=chat.system,
+            name=f"chat {number}",
+            kind="stream",
+            activity="inference",
+            ai_model=chat.ai_model,
+            now=clock.now(),
+        )
 
     assert asked(client, address) <= few
