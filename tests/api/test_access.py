@@ -157,7 +157,7 @@ ONCE = {
     **{f"finding-{act}": {"post"} for act in ("answer", "close", "reopen")},
     **{f"appointment-{act}": {"post"} for act in APPOINTMENT_ACTS},
     **{f"signing-key-{act}": {"post"} for act in ("list", "revocation")},
-    "report-unsigned": {"get"},
+    "report-unsigned": {"get", "head"},
     "serving-batch-list": {"post"},
     "serving-batch-csv": {"post"},
     "factor-hour-list": {"get", "head"},

@@ -72,6 +72,7 @@ class World:
             "rule-change-list": {"code": self.period.scheme.code},
             "period-detail": {"code": self.period.code},
             "factor-hour-list": {"code": "nothing", "version": 1},
+            "calculator-result": {"name": "device-energy"},
             "account-detail": {"number": self.acme.account.number},
             "approval-detail": {"pk": self.approval.pk},
             "task-detail": {"pk": self.approval.task.pk},
