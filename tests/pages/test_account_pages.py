@@ -424,7 +424,7 @@ class TestIdentity:
 
         document.refresh_from_db()
         assert document.status == "accepted"
-        assert file.content == PDF
+        assert file.getvalue() == PDF
         assert file["Content-Type"] == "application/octet-stream"
         assert file["Content-Disposition"] == 'attachment; filename="extract.pdf"'
         assert "31 January 2028" in page(holder, "identity-document", document.pk)

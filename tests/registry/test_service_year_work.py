@@ -23,8 +23,8 @@ def rule(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     founding = rules.policy_at
 
     def rule(**parts: object) -> None:
-        def policy_at(scheme: Scheme, on: date) -> Policy:
-            return replace(founding(scheme, on), **parts)  # type: ignore[arg-type]
+        def policy_at(scheme: Scheme, on: date, known_at: datetime | None = None) -> Policy:
+            return replace(founding(scheme, on, known_at), **parts)  # type: ignore[arg-type]
 
         monkeypatch.setattr(rules, "policy_at", policy_at)
 
