@@ -7,7 +7,7 @@ SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
   deepLinking: true,
-  docExpansion: "list",
+  docExpansion: "none", // all the subjects at once; a long list would only be drawn as far as one scrolls
   defaultModelsExpandDepth: 0,
   validatorUrl: null,
   // a key for trying an act out; every click on Execute is a new act
