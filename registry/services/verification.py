@@ -107,10 +107,14 @@ def verify_report(
     _require_competent(appointment, report, received_at)
     key = keys.usable_key(appointment.verifier, key_id, received_at)
     content = _content(report, appointment, opinion, findings, listed, weighed, key)
-    if not signature:
-        signature = keys.signed_with(actor=actor, key=key, passphrase=passphrase, content=content, at=received_at)
-    keys.require_signature(
-        organisation=appointment.verifier, key_id=key.key_id, content=content, signature=signature, at=received_at
+    key, signature = keys.sign(
+        actor=actor,
+        organisation=appointment.verifier,
+        key_id=key.key_id,
+        content=content,
+        signature=signature,
+        passphrase=passphrase,
+        at=received_at,
     )
     if opinion in POSITIVE:
         _put_in_force(report, period, operator, received_at)

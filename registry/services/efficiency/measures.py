@@ -175,11 +175,15 @@ def attest_measure(
     )
     document = statement_document(measure, findings)
     content = canonical.canonical_json(document)
-    if signature:
-        key = keys.require_signature(organisation=verifier, key_id=key_id, content=content, signature=signature, at=now)
-    else:
-        key = keys.usable_key(verifier, key_id, now)
-        signature = keys.signed_with(actor=actor, key=key, passphrase=passphrase, content=content, at=now)
+    key, signature = keys.sign(
+        actor=actor,
+        organisation=verifier,
+        key_id=key_id,
+        content=content,
+        signature=signature,
+        passphrase=passphrase,
+        at=now,
+    )
     EfficiencyStatement.objects.create(
         measure=measure,
         verifier=verifier,
@@ -189,7 +193,7 @@ def attest_measure(
         document=document,
         sha256=canonical.sha256(document),
         key_id=key.key_id,
-        signature="".join(signature.split()),
+        signature=signature,
     )
     measure.status = "attested"
     measure.save(update_fields=["status"])

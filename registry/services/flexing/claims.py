@@ -32,7 +32,6 @@ from registry.models import (
     FlexEvent,
     HourlyIntensity,
     ServingRecord,
-    SigningKey,
     Tariff,
     Workload,
 )
@@ -256,12 +255,15 @@ def attest_claim(
     require(is_reproduced(claim), "claim_not_reproduced", "The figures do not follow from the frozen inputs.")
     document = statement_document(claim, verifier, findings)
     content = canonical.canonical_json(document)
-    key: SigningKey
-    if signature:
-        key = keys.require_signature(organisation=verifier, key_id=key_id, content=content, signature=signature, at=now)
-    else:
-        key = keys.usable_key(verifier, key_id, now)
-        signature = keys.signed_with(actor=actor, key=key, passphrase=passphrase, content=content, at=now)
+    key, signature = keys.sign(
+        actor=actor,
+        organisation=verifier,
+        key_id=key_id,
+        content=content,
+        signature=signature,
+        passphrase=passphrase,
+        at=now,
+    )
     ClaimStatement.objects.create(
         claim=claim,
         verifier=verifier,
@@ -271,7 +273,7 @@ def attest_claim(
         document=document,
         sha256=canonical.sha256(document),
         key_id=key.key_id,
-        signature="".join(signature.split()),
+        signature=signature,
     )
     claim.status = "attested"
     claim.save(update_fields=["status"])

@@ -1,7 +1,8 @@
 """Signing keys: an organisation registers its own, or has one made that its passphrase alone opens; and the registry's.
 
-`require_signature` is how a signature that came in is believed, `signed_with` how a kept key signs, and
-`registry_signature` how the registry confirms what it received. All three take the canonical bytes of a document.
+`require_signature` is how a signature that came in is believed, `signed_with` how a kept key signs, `sign` whichever of
+the two was asked for, and `registry_signature` how the registry confirms what it received. All take the canonical bytes
+of a document.
 """
 
 import base64
@@ -143,6 +144,24 @@ def signed_with(*, actor: User, key: SigningKey, passphrase: str, content: bytes
         "You keep this key yourself. Download the document, sign it with your own program and paste the signature.",
     )
     return signing.sign(signing.unlocked(key.private_pem, passphrase), content)
+
+
+def sign(
+    *,
+    actor: User,
+    organisation: Organisation,
+    key_id: str,
+    content: bytes,
+    signature: str,
+    passphrase: str,
+    at: datetime,
+) -> tuple[SigningKey, str]:
+    """Return the key and its signature of these bytes: the one that came, or one made with the key that is kept."""
+    if not signature:
+        key = usable_key(organisation, key_id, at)
+        signature = signed_with(actor=actor, key=key, passphrase=passphrase, content=content, at=at)
+    key = require_signature(organisation=organisation, key_id=key_id, content=content, signature=signature, at=at)
+    return key, "".join(signature.split())
 
 
 def registry_signature(content: bytes, now: datetime) -> tuple[SigningKey, str]:
